@@ -92,7 +92,8 @@ def _gate(deployment: Deployment, gate: Gate) -> Iterator[str]:
     from calorimeter.gates.registry import RECORDINGS, why_not_run
 
     why = why_not_run(gate, deployment, RECORDINGS, yes_break_it=True)
-    opened, lacks = [], []
+    opened: list[str] = []
+    lacks: list[str] = []
     for each in (*gate.breaks, *gate.may_break):
         done = sorted(
             {

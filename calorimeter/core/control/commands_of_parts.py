@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 class _Place:
     """A part that the deployment describes, and where it is.
 
-    `host` is None for this machine. `number` counts the engines of a host. `address` and `section` are
-    those of an API's backend.
+    `host` is None for this machine. `number` counts the engines of a host, of which there are `several`.
+    `address` and `section` are those of an API's backend.
     """
 
     kind: PartKind
     name: str
     host: str | None
     number: int = 1
+    several: bool = False
     address: tuple[str, int] | None = None
     section: str | None = None
 
@@ -59,12 +60,14 @@ def _places(deployment: Deployment) -> Iterator[_Place]:
         for backend in api.backends if api else ():
             host, _, port = backend.address.rpartition(":")
             ip = host.strip("[]")
-            yield _Place(kind, backend.name, ip, 1, (ip, int(port)), api.proxy_section if api else None)
+            yield _Place(
+                kind, backend.name, ip, address=(ip, int(port)), section=api.proxy_section if api else None
+            )
     for group in deployment.engines:
         for host in group.names:
             for number in range(1, group.processes + 1):
                 name = host if group.processes == 1 else f"{host}-{number}"
-                yield _Place("engine", name, host, number)
+                yield _Place("engine", name, host, number, group.processes > 1)
     for proxy in deployment.proxy:
         if proxy.stats:
             yield _Place("proxy", proxy.name, _host_of(proxy))
@@ -123,13 +126,18 @@ class _Writer:
         control, where = self._control, part.host or place.host or ""
         values = {"name": part.name, "host": where, "number": str(place.number)}
         service = part.service or control.service(part.kind, **values)
-        if service is None:
+        if service is None or (place.several and self._shared(service, place)):
             return None
         host = self._host(part.host or place.host)
         if control.driver == "systemd":
             return systemd_unit(host, service)
         supervisor = filled(control.supervisor, service=service) if control.supervisor else None
         return container(host, control.driver, service, supervisor)
+
+    def _shared(self, service: str, place: _Place) -> bool:
+        """Whether another engine of the host has the same service: one of them cannot be broken alone."""
+        other = {"name": f"{place.name}+", "host": place.host or "", "number": f"{place.number}+"}
+        return self._control.service(place.kind, **other) == service
 
     def _admin_socket(self, proxy: Proxy) -> AdminSocket | None:
         """The socket that servers of a proxy are drained by; None if none is known."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from calorimeter.core.control.control_host import ControlHost
 from calorimeter.core.control.controlled_part import FurtherFault, Injection, PartKind
-from calorimeter.core.control.service_commands import NOW
+from calorimeter.core.control.service_commands import timed
 
 BROKER_PORTS = "{ 4369, 25672 }"
 """How nodes of RabbitMQ reach one another: epmd, and the port of the Erlang distribution."""
@@ -67,7 +67,7 @@ def of_group(
     rule = f'socket cgroupv2 level $l \\"${{g#/}}\\" tcp dport {brokers} drop'
     text = f'"{_replace(table)}; table inet {table} {{ chain c0 {{ {hook}; {rule}; }}; }}"'
     inject = (
-        f'g=$({group}) && l=$(printf %s "$g" | tr -cd / | wc -c) && {host.words("nft")} {text} && {NOW}'
+        f'g=$({group}) && l=$(printf %s "$g" | tr -cd / | wc -c) && {timed(host.words("nft") + " " + text)}'
     )
     return {"cut-off": Injection(inject=host.breaking(inject), heal=_removal(host, table))}
 
@@ -81,9 +81,7 @@ def _injection(
         for number, (hook, lines) in enumerate(rules.items())
     )
     text = f"{_replace(table)}; table inet {table} {{ {chains} }}"
-    return Injection(
-        inject=host.breaking(f"{host.words('nft', text)} && {NOW}"), heal=_removal(host, table)
-    )
+    return Injection(inject=host.breaking(timed(host.words("nft", text))), heal=_removal(host, table))
 
 
 def _replace(table: str) -> str:

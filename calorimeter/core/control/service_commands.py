@@ -11,7 +11,12 @@ STATUS = "{{.State.Status}}"
 PID = "{{.State.Pid}}"
 
 NOW = "echo at_ns=now"
-"""Says that a fault takes effect now (`shell_command.run`). Signals are sent before it is printed."""
+"""Says that a fault takes effect now; printed twice, in between (`shell_command.run`)."""
+
+
+def timed(action: str) -> str:
+    """An action that says when it is done."""
+    return f"{NOW} && {action} && {NOW}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,10 @@ def systemd_unit(host: ControlHost, unit: str) -> ServiceCommands:
 
     active = systemctl("is-active")
     return ServiceCommands(
-        kill=f"{active} && {systemctl('kill', '--signal=SIGKILL')} && {NOW} && {systemctl('stop')}",
+        kill=f"{active} && {timed(systemctl('kill', '--signal=SIGKILL'))} && {systemctl('stop')}",
         stop=f"{active} && {NOW} && {systemctl('stop')}",
         start=f"{systemctl('reset-failed')}; {systemctl('start')}",
-        freeze=f"{active} && {systemctl('kill', '--signal=SIGSTOP')} && {NOW}",
+        freeze=f"{active} && {timed(systemctl('kill', '--signal=SIGSTOP'))}",
         thaw=systemctl("kill", "--signal=SIGCONT"),
         group=systemctl("show", "--property=ControlGroup", "--value"),
     )
@@ -68,10 +73,10 @@ def container(host: ControlHost, program: str, name: str, supervisor: str | None
     stop = host.words("systemctl", "stop", supervisor) if supervisor else run("stop")
     running = f's=$({inspect(STATUS)}) && echo "$s" && [ "$s" = running ]'
     return ServiceCommands(
-        kill=f"{running} && {run('kill', '--signal=SIGKILL')} && {NOW} && {stop}",
+        kill=f"{running} && {timed(run('kill', '--signal=SIGKILL'))} && {stop}",
         stop=f"{running} && {NOW} && {stop}",
         start=unit.start if unit else run("start"),
-        freeze=f"{running} && {run('pause')} && {NOW}",
+        freeze=f"{running} && {timed(run('pause'))}",
         thaw=f's=$({inspect(STATUS)}) && if [ "$s" = paused ]; then {run("unpause")}; fi',
         group=f"sed -n {shlex.quote('s/^0:://p')} /proc/$({inspect(PID)})/cgroup",
     )

@@ -27,21 +27,23 @@ class CommandResult:
     """A command that succeeded. Times are ns since the epoch.
 
     `at_ns` is the moment it took effect, if it printed that moment: `at_ns=…`, or `at_ns=now`, which stands
-    for the moment at which the line was read, for another machine has another clock. Else it is None, and
-    the command took effect between `began_ns` and `ended_ns`.
+    for the moment at which the line was read, for another machine has another clock. If it printed several,
+    the effect was between `at_ns`, the first, and `by_ns`, the last. If it printed none, both are None,
+    and the effect was between `began_ns` and `ended_ns`.
     """
 
     began_ns: int
     ended_ns: int
     at_ns: int | None
+    by_ns: int | None = None
 
 
 class _Output:
-    """What a command prints: the last line, and the moment it took effect."""
+    """What a command prints: the last line, and the moments of its effect."""
 
     def __init__(self) -> None:
         self.last = ""
-        self.at_ns: int | None = None
+        self.moments: list[int] = []
         self._rest = b""
 
     def read(self, descriptor: int, until_s: float) -> bool:
@@ -63,8 +65,8 @@ class _Output:
     def _keep(self, line: str) -> None:
         self.last = line or self.last
         printed = _AT.search(line)
-        if printed and self.at_ns is None:
-            self.at_ns = time.time_ns() if printed[1] == "now" else int(printed[1])
+        if printed:
+            self.moments.append(time.time_ns() if printed[1] == "now" else int(printed[1]))
 
 
 def run(
@@ -90,8 +92,9 @@ def run(
     assert process.stdout is not None
     try:
         with process.stdout as stream:
-            closed = output.read(stream.fileno(), until_s)
-        process.wait(max(0.0, until_s - time.monotonic()) if closed else 0.0)
+            if not output.read(stream.fileno(), until_s):
+                raise subprocess.TimeoutExpired(command, within_s)
+        process.wait(max(0.0, until_s - time.monotonic()))
     except BaseException as problem:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -102,7 +105,6 @@ def run(
     ended = time.time_ns()
     if process.returncode != 0:
         raise CommandFailed(f"ended with status {process.returncode}: {output.last[:300]}")
-    at = output.at_ns
-    if at is not None and not began <= at <= ended:
-        at = None  # another machine's clock
-    return CommandResult(began, ended, at)
+    # One of another machine's clock says nothing here.
+    moments = [moment for moment in output.moments if began <= moment <= ended]
+    return CommandResult(began, ended, min(moments, default=None), max(moments, default=None))

@@ -226,6 +226,7 @@ class FaultRig:
                 fault=target.commands.fault,
                 at_ns=done.at_ns or done.began_ns,
                 exact=done.at_ns is not None,
+                by_ns=done.by_ns or 0,
                 ended_ns=done.ended_ns,
             )
 

@@ -87,7 +87,7 @@ def test_a_unit_is_reached_at_its_own_host(tmp_path: Path) -> None:
         "root@10.0.0.2",
         "systemctl kill --signal=SIGCONT heat-engine",
     )
-    assert script(part(deployment, "engine", "ctl02-2").thaw)[0] == "root@ctl02"
+    assert script(part(deployment, "engine", "ctl02-2").sockets)[0] == "root@ctl02"
     assert script(part(deployment, "broker", "rabbit-2").thaw)[0] == "root@rabbit-2"
     assert part(deployment, "rest", "ctl01").sockets == SSH.format(host="10.0.0.2") + "'ss -tanoe'"
 
@@ -136,7 +136,7 @@ def test_packets_are_dropped_at_the_backends_own_address(tmp_path: Path) -> None
     replaced = f"add table inet {table}; delete table inet {table}"
     assert host == "root@fd00::3"
     assert shlex.split(text) == [
-        "nft",
+        "echo", "at_ns=now", "&&", "nft",
         f"{replaced}; table inet {table} {{ chain c0 {{ type filter hook prerouting priority -300; "
         "ip6 daddr fd00::3 tcp dport 8004 drop; }; chain c1 { type filter hook postrouting priority 300; "
         "ip6 saddr fd00::3 tcp sport 8004 drop; }; }",
@@ -165,8 +165,8 @@ def test_containers_of_kolla(tmp_path: Path) -> None:
     running = f's=$({inspect}) && echo "$s" && [ "$s" = running ]'
     assert script(engine.kill) == (
         "kolla@ctl01",
-        f"{running} && sudo -n podman kill --signal=SIGKILL heat_engine && echo at_ns=now && "
-        "sudo -n systemctl stop kolla-heat_engine-container",
+        f"{running} && echo at_ns=now && sudo -n podman kill --signal=SIGKILL heat_engine && "
+        "echo at_ns=now && sudo -n systemctl stop kolla-heat_engine-container",
     )
     assert script(engine.start)[1].endswith("sudo -n systemctl start kolla-heat_engine-container")
     alone = part(described(tmp_path, control), "engine", "ctl01")
@@ -301,3 +301,10 @@ service = "a; reboot"
     assert words[words.index("--") + 1] == "-oProxyCommand=reboot"
     assert shlex.split(words[-1]) == ["systemctl", "kill", "--signal=SIGCONT", "a; reboot"]
     assert commands(engine, "kill") is not None
+
+
+def test_engines_that_share_a_service_cannot_be_broken_one_by_one(tmp_path: Path) -> None:
+    """Without a pattern that tells them apart they have no commands but their host's socket table."""
+    engine = part(described(tmp_path, SYSTEMD), "engine", "ctl02-2")
+    assert (engine.kill, engine.start) == (None, None)
+    assert engine.sockets is not None

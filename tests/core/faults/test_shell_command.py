@@ -17,11 +17,13 @@ def test_now_is_when_the_line_was_read() -> None:
     assert done.ended_ns - done.at_ns > 0.25e9
 
 
-def test_the_first_moment_counts() -> None:
-    """A later line does not move it; a line of a terminal ends with a carriage return."""
+def test_the_effect_is_between_the_first_moment_and_the_last() -> None:
+    """A line of a terminal ends with a carriage return."""
     first = time.time_ns() + 10_000_000
-    done = run(f"echo before; sleep 0.1; echo at_ns={first}; printf 'at_ns=now\\r\\n'")
+    done = run(f"echo before; sleep 0.1; echo at_ns={first}; sleep 0.2; printf 'at_ns=now\\r\\n'")
     assert done.at_ns == first
+    assert done.by_ns is not None
+    assert done.by_ns - done.at_ns > 0.2e9
 
 
 def test_without_a_moment_there_is_none() -> None:
