@@ -13,6 +13,7 @@ from pathlib import Path
 
 from calorimeter.core.control.control_host import ControlHost
 from calorimeter.core.faults.shell_command import CommandFailed, CommandResult, run
+from calorimeter.core.host import netns
 from calorimeter.core.waiting import until
 
 PROGRAM = Path(__file__).parent / "programs/systemd_host.sh"
@@ -22,7 +23,7 @@ CAN = os.geteuid() == 0 and all(shutil.which(name, path=SBIN) for name in NEEDED
 WHY = "needs root, openssh-server, nftables and systemd (bin/setup --tests)"
 
 _SSHD = """\
-ListenAddress 127.0.0.1:22
+ListenAddress {address}:22
 HostKey {folder}/hostkey
 AuthorizedKeysFile {folder}/key.pub
 StrictModes no
@@ -44,15 +45,16 @@ _UNIT = "[Unit]\nDefaultDependencies=no\n[Service]\n"
 
 @dataclass(frozen=True, slots=True)
 class SystemdHost:
-    """A host that runs; `pid` is its systemd."""
+    """A host that runs; `pid` is its systemd, `address` that of its sshd."""
 
     folder: Path
     pid: int
+    address: str
 
     @property
     def reached(self) -> ControlHost:
         """How the suite reaches it: from inside its own network namespace."""
-        return ControlHost("root@127.0.0.1", ("-F", str(self.folder / "ssh_config")))
+        return ControlHost(f"root@{self.address}", ("-F", str(self.folder / "ssh_config")))
 
     def within(self, command: str) -> str:
         """A shell command that runs in the host's network."""
@@ -74,11 +76,17 @@ class SystemdHost:
 
 @contextmanager
 def systemd_host(
-    folder: Path, units: dict[str, str], environment: dict[str, str] | None = None
+    folder: Path,
+    units: dict[str, str],
+    environment: dict[str, str] | None = None,
+    *,
+    namespace: str | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[SystemdHost]:
     """Start a host with these units: name → the lines of its section [Service].
 
-    Commands over ssh get the variables of `environment`.
+    Commands over ssh get the variables of `environment`. The host has a network of its own, or that of
+    `namespace` (`ip netns`), where its sshd listens at `address`.
     """
     (folder / "units").mkdir()
     (folder / "none").mkdir()
@@ -86,31 +94,32 @@ def systemd_host(
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
     set_env = " ".join(f"{name}={value}" for name, value in (environment or {}).items())
     set_env = f"SetEnv {set_env}\n" if set_env else ""
-    (folder / "sshd_config").write_text(_SSHD.format(folder=folder) + set_env)
+    (folder / "sshd_config").write_text(_SSHD.format(folder=folder, address=address) + set_env)
     (folder / "ssh_config").write_text(_SSH.format(folder=folder))
     sshd = f"ExecStart=/usr/sbin/sshd -D -e -f {folder}/sshd_config\nKillMode=process\n"
     for name, lines in {"sshd": sshd, **units}.items():
         (folder / f"units/{name}.service").write_text(_UNIT + lines)
     wanted = " ".join(f"{name}.service" for name in ("sshd", *units))
     (folder / "units/host.target").write_text(f"[Unit]\nWants={wanted}\n")
+    network = () if namespace else ("--net",)
     new = (
         "--mount",
         "--pid",
         "--fork",
         "--mount-proc",
         "--cgroup",
-        "--net",
         "--uts",
         "--ipc",
         "--kill-child",
+        *network,
     )
     with (folder / "log").open("w") as log:
         outer = subprocess.Popen(
-            ["unshare", *new, "sh", str(PROGRAM), str(folder)],
+            netns.within(namespace, "unshare", *new, "sh", str(PROGRAM), str(folder)),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "PATH": SBIN},
         )  # fmt: skip
     try:
-        host = SystemdHost(folder, until(lambda: _child(outer.pid), 10))
+        host = SystemdHost(folder, until(lambda: _child(outer.pid), 10), address)
 
         def answers() -> bool:
             assert outer.poll() is None, (folder / "log").read_text()

@@ -29,7 +29,7 @@ listen stats
     ("process", "config", "outcome", "why"),
     [
         (500, True, Outcome.PASS, "with 40 connections (r maxconn 40) 20 more waited"),
-        (40, True, Outcome.INCONCLUSIVE, "a stats page cannot be read when it is reached; a stats socket can"),
+        (40, True, Outcome.INCONCLUSIVE, "cannot be read when it is reached; a stats socket can"),
         (500, False, Outcome.INCONCLUSIVE, "no file of [[proxy]] config sets it"),
     ],
 )
