@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -89,7 +90,15 @@ class AcceptanceRun:
         """The deployment given; or the run's copy, if all chosen gates only judge what the run recorded."""
         if run and not given.deployment and all(set(gate.needs) <= set(RECORDINGS) for gate in chosen):
             return run.deployment()
-        return netns.open_deployment(given.deployment)
+        deployment = netns.open_deployment(given.deployment)
+        if not deployment.consent.level.allows(Consent.LOAD):
+            return deployment
+        from calorimeter.core.login import lent_ec2
+
+        found, why = lent_ec2.lend(deployment)
+        if why is not None:
+            logging.getLogger("calorimeter").warning(f"no EC2 credentials for CFN: {why}")
+        return found
 
     @property
     def named(self) -> Path | None:
