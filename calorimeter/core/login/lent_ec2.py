@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
 from calorimeter.core import files, foreign, paths
@@ -110,11 +110,11 @@ class Ec2Account:
         """Remove credentials; none is left if they are gone already. Raises InputError."""
         self._asked("DELETE", f"{self._url}/{quote(access, safe='')}", gone=True)
 
-    def _asked(self, method: str, url: str, *, gone: bool = False, **more: object) -> object | None:
+    def _asked(self, method: str, url: str, *, gone: bool = False, **more: Any) -> Any:
         from keystoneauth1 import exceptions
 
         try:
-            return self._session.request(url, method, **more)  # type: ignore[no-any-return]
+            return self._session.request(url, method, **more)
         except exceptions.NotFound:
             if gone:
                 return None

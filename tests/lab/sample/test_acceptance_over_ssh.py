@@ -35,6 +35,7 @@ ADDED = """
 [clients]
 netns = "{netns}"
 sources = ["{sources}"]
+openstack = "{openstack}"
 
 [control.services]
 engine = "heat-{{name}}"
@@ -78,7 +79,9 @@ def described(lab: lab_state.Lab, folder: Path, ssh_config: Path) -> Path:
     )
     assert done.returncode == 0, done.stderr
     text = file.read_text().replace("[control]\n", f'[control]\nssh_options = ["-F", "{ssh_config}"]\n')
-    more = ADDED.format(netns=own.clients.netns, sources=own.clients.sources[0])
+    more = ADDED.format(
+        netns=own.clients.netns, sources=own.clients.sources[0], openstack=own.clients.openstack
+    )
     file.write_text(text + more)
     return file
 
