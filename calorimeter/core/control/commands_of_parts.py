@@ -86,6 +86,7 @@ class _Writer:
 
     def __init__(self, deployment: Deployment, control: Control) -> None:
         self._control = control
+        self._netns = deployment.clients.netns
         self._hosts = {(part.kind, part.name): part.host for part in deployment.parts}
         brokers = deployment.broker.amqp if deployment.broker else ()
         self._clustered = len(brokers) > 1
@@ -118,9 +119,9 @@ class _Writer:
     def _host(self, name: str | None) -> ControlHost:
         control = self._control
         if name is None or control.ssh is None:
-            return ControlHost(sudo=control.sudo)
+            return ControlHost(sudo=control.sudo, netns=self._netns)
         destination = filled(control.ssh, host=control.hosts.get(name, name))
-        return ControlHost(destination, control.ssh_options, control.sudo)
+        return ControlHost(destination, control.ssh_options, control.sudo, self._netns)
 
     def _service(self, part: Part, place: _Place) -> ServiceCommands | None:
         control, where = self._control, part.host or place.host or ""
@@ -147,7 +148,7 @@ class _Writer:
                 self._host(self._hosts.get(("proxy", proxy.name)) or _host_of(proxy)), f"unix://{path}"
             )
         urls = (url for url in proxy.stats if url.startswith(("unix:", "tcp:")))
-        return next((AdminSocket(ControlHost(), url) for url in urls), None)
+        return next((AdminSocket(ControlHost(netns=self._netns), url) for url in urls), None)
 
     def _drains(self, section: str, server: str) -> dict[str, str]:
         """Commands that drain a server in every proxy, and put it back."""

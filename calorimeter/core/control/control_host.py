@@ -17,11 +17,16 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ControlHost:
-    """A machine; `destination` is None for this one, `options` are further arguments of ssh."""
+    """A machine; `destination` is None for this one, `options` are further arguments of ssh.
+
+    `netns` is the network namespace of this machine from which it is reached: whoever heals later may be
+    in another one.
+    """
 
     destination: str | None = None
     options: tuple[str, ...] = ()
     sudo: bool = False
+    netns: str | None = None
 
     def words(self, *argv: str) -> str:
         """One command, as text of a script that runs there."""
@@ -40,6 +45,9 @@ class ControlHost:
         return self._ssh(text, "-tt")
 
     def _ssh(self, text: str, *more: str) -> str:
-        if self.destination is None:
-            return text
-        return shlex.join(("ssh", *more, *OPTIONS, *self.options, "--", self.destination, text))
+        within = ("nsenter", f"--net=/run/netns/{self.netns}", "--") if self.netns else ()
+        if self.destination is not None:
+            return shlex.join(
+                (*within, "ssh", *more, *OPTIONS, *self.options, "--", self.destination, text)
+            )
+        return shlex.join((*within, "sh", "-c", text)) if within else text

@@ -230,6 +230,16 @@ def test_without_ssh_the_commands_run_here(tmp_path: Path) -> None:
     assert rest.start == "docker start heat_api"
 
 
+def test_commands_reach_their_hosts_from_the_clients_namespace(tmp_path: Path) -> None:
+    """The next command heals what a killed one left before it enters that namespace."""
+    deployment = described(tmp_path, SYSTEMD, '\n[clients]\nnetns = "client-1"\n')
+    rest = part(deployment, "rest", "ctl01")
+    within = "nsenter --net=/run/netns/client-1 -- "
+    assert (rest.start or "").startswith(within + "ssh ")
+    assert (rest.drain or "").startswith(within + "sh -c ")
+    assert (part(deployment, "proxy", "lb2").thaw or "").startswith(within + "sh -c ")
+
+
 def test_without_control_nothing_is_added(tmp_path: Path) -> None:
     """Nothing is ever broken that nobody allowed."""
     file = tmp_path / "deployment.toml"
