@@ -40,9 +40,9 @@ class ControlHost:
         """As `script`, for a fault: the script ends as soon as its ssh does.
 
         A terminal (`-tt`) makes sshd end it with SIGHUP. Without one it would go on after the suite was
-        killed, and could break the part after it was healed.
+        killed, and could break the part after it was healed. The terminal has no colours (`TERM=dumb`).
         """
-        return self._ssh(text, "-tt")
+        return self._ssh(text, "-tt", "-o", "SetEnv=TERM=dumb")
 
     def _ssh(self, text: str, *more: str) -> str:
         within = ("nsenter", f"--net=/run/netns/{self.netns}", "--") if self.netns else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -113,9 +114,12 @@ def systemd_host(
         "--kill-child",
         *network,
     )
+    group = _own_group()
+    enter = f'echo $$ >{group}/cgroup.procs && exec "$@"'
+    argv = ("sh", "-c", enter, "-", "unshare", *new, "sh", str(PROGRAM), str(folder))
     with (folder / "log").open("w") as log:
         outer = subprocess.Popen(
-            netns.within(namespace, "unshare", *new, "sh", str(PROGRAM), str(folder)),
+            netns.within(namespace, *argv),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "PATH": SBIN},
         )  # fmt: skip
     try:
@@ -133,6 +137,26 @@ def systemd_host(
     finally:
         outer.kill()
         outer.wait()
+        until(lambda: _removed(group), 20)
+
+
+def _own_group() -> Path:
+    """A new cgroup of version 2, which is the root of the host's: two hosts must not share one."""
+    mounted = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
+    root = next(Path(place) for _, place, kind, *_ in mounted if kind == "cgroup2")
+    group = root / f"calorimeter-test-{os.getpid()}-{secrets.token_hex(4)}"
+    group.mkdir()
+    return group
+
+
+def _removed(group: Path) -> bool:
+    """Whether a cgroup and those below it, whose processes have ended, could be removed."""
+    try:
+        for folder, _, _ in os.walk(group, topdown=False):
+            Path(folder).rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _child(pid: int) -> int:

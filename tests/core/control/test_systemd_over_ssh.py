@@ -20,7 +20,7 @@ from tests.core.control.systemd_host import CAN, WHY, SystemdHost, systemd_host
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CAN, reason=WHY)]
 
 API = """\
-ExecStart={python} -m http.server --bind 127.0.0.1 --directory {folder}/none 8004
+ExecStart=/bin/sh -c 'sleep 3600 & exec {python} -m http.server --bind 127.0.0.1 --directory {folder}/none 8004'
 Restart=always
 RestartSec=0
 """
@@ -39,7 +39,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdHost]:
-    """A host with an API that systemd restarts at once, a broker, and a client of it."""
+    """A host with an API of two processes that systemd restarts at once, a broker, and a client of it."""
     folder = tmp_path_factory.mktemp("host")
     (folder / "client.py").write_text(CLIENT)
     python = sys.executable
