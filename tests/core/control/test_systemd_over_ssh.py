@@ -20,7 +20,7 @@ from tests.core.control.systemd_host import CAN, WHY, SystemdHost, systemd_host
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CAN, reason=WHY)]
 
 API = """\
-ExecStart=/bin/sh -c 'sleep 3600 & exec {python} -m http.server --bind 127.0.0.1 --directory {folder}/none 8004'
+ExecStart=/bin/sh -c 'sleep 3600 & exec {python} -m http.server -b 127.0.0.1 -d {folder}/none 8004'
 Restart=always
 RestartSec=0
 """
