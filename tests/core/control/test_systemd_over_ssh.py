@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -186,6 +187,43 @@ def test_a_killed_ssh_ends_what_it_breaks(host: SystemdHost) -> None:
         process.wait()
     until(lambda: "healing-done" in host.output("ls /run"), 20)
     assert "breaking-done" not in host.output("ls /run")
+
+
+DEPLOYMENT = """\
+name = "over-ssh"
+[rest]
+url = "http://127.0.0.1:8004/v1"
+proxy_section = "rest_api_proxy"
+backends = [{{ name = "rest-1", address = "127.0.0.1:8004" }}]
+[consent]
+level = "invasive"
+[control]
+driver = "systemd"
+ssh = "root@{{host}}"
+ssh_options = ["-F", "{folder}/ssh_config"]
+"""
+
+
+@pytest.mark.parametrize("fault", ["freeze", "unreachable", "kill"])
+def test_what_a_killed_suite_broke_is_healed_over_ssh(
+    host: SystemdHost, api: ServiceCommands, fault: str, tmp_path: Path
+) -> None:
+    """From a file without a command by hand: `calorimeter fault`, kill -9, and its guardian heals."""
+    file = tmp_path / "deployment.toml"
+    file.write_text(DEPLOYMENT.format(folder=host.folder))
+    words = ("fault", str(file), "--fault", f"rest-1:{fault}@0s+300s", "--yes-break-it")
+    command = host.within("exec " + shlex.join((sys.executable, "-m", "calorimeter", *words)))
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec {command}"],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+    )
+    until(lambda: not serves(host), 30)
+    process.kill()
+    process.wait()
+    until(lambda: serves(host), 30)
+    until(lambda: not list(tmp_path.glob("state/calorimeter/faults/*.json")), 30)
+    assert "calorimeter" not in host.output("nft list tables")
 
 
 def test_a_host_that_refuses_is_one_line(host: SystemdHost, tmp_path: Path) -> None:
