@@ -134,8 +134,8 @@ class FaultInjector:
 class ExecutedFault(Model):
     """A fault of a schedule as it was injected. Times are ns since the epoch.
 
-    The fault took effect at `at_ns`, if its command printed that moment, else between `began_ns` and
-    `ended_ns`. `healed_ns` is when the healing command succeeded or failed; if it failed, the fault lasted
+    The fault took effect between `at_ns` and `by_ns`, if its command printed such moments, else between
+    `began_ns` and `ended_ns`. `healed_ns` is when the healing command succeeded or failed; if it failed, the fault lasted
     longer.
     """
 
@@ -143,6 +143,7 @@ class ExecutedFault(Model):
     began_ns: int
     ended_ns: int
     at_ns: int | None
+    by_ns: int | None = None
     healed_ns: int
 
 
