@@ -35,6 +35,8 @@ GROUPS = {
             "Run the gates on a deployment and write their verdicts."),
         "gates": ("calorimeter.commands.gates:gates", "gates S1",
             "List the gates, or show one with its code and its docs."),
+        "control": ("calorimeter.commands.control:control", "control check deployment.toml",
+            "Show the commands that would break and heal each part, and the gates that they open."),
         "fault": ("calorimeter.commands.fault:fault", "fault deployment.toml --fault rest-1:kill@5s+20s",
             "Inject faults into a deployment on a schedule, and heal them."),
         "describe": ("calorimeter.commands.configuration:describe",

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from calorimeter.commands.options import FILE
 from calorimeter.commands.param_types import DurationParam, NumberParam
 from calorimeter.core import bounds
+from calorimeter.core.control.control_table import Driver
 from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
@@ -266,6 +267,10 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option("--ca-file", type=FILE, help="CA certificates that verify the proxy's certificate.")
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
               show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
+@click.option("--control", "driver", type=click.Choice(get_args(Driver)),
+              help="Driver that writes the commands for faults of parts (default: none).")  # fmt: skip
+@click.option("--ssh", metavar="DESTINATION",
+              help="Destination of a part's host, as root@{host} (default: this machine).")  # fmt: skip
 def describe(
     proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
@@ -305,7 +310,8 @@ def describe(
     for line in _described(described):
         click.echo(line, err=True)
     path = shlex.quote(str(output))
-    click.echo(f"{output} is written\nnext: calorimeter audit {path}; calorimeter doctor {path}")
+    check = f"; calorimeter control check {path}" if owner.driver else ""
+    click.echo(f"{output} is written\nnext: calorimeter audit {path}; calorimeter doctor {path}{check}")
     return 0
 
 

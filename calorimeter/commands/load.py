@@ -33,6 +33,7 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
     folder = RunDir.open(run)
     described = netns.open_deployment(deployment)
     left_behind.restore_tracing(described)
+    left_behind.remove_ec2(described)
     run_id = folder.about["id"]
     done = clean_run(described, run_id, now_ns() + int(within * 1e9))
     if done.tenants_removed or done.tenants_left:

@@ -13,6 +13,7 @@ import click
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
 from calorimeter.commands.param_types import DurationParam, NumberParam, check_series
 from calorimeter.core import bounds, paths, shipped, statistics
+from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.host import netns
@@ -149,7 +150,10 @@ def _once(
     wanted = catalogue.read(catalogue.find(scenario))
     file = paths.deployment(deployment)
     asked = (*wanted.fault, *map(parse, faults))
-    breaking = ScheduledFaults.of(netns.open_deployment(file), asked, yes_break_it)
+    described = netns.open_deployment(file)
+    if wanted.load("cfn") is not None:
+        described = _with_ec2(described)
+    breaking = ScheduledFaults.of(described, asked, yes_break_it)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
@@ -174,6 +178,20 @@ def _once(
         why = f"{processes} given; not all workers were ready after {followed_load.READY_S} s"
         raise InputError("--processes", why, "valid: fewer, or more file descriptors and memory")
     return 0 if ended.status == 0 and not breaking.problem else 2
+
+
+def _with_ec2(deployment: Deployment) -> Deployment:
+    """The deployment with EC2 credentials, which the load's processes inherit. Raises InputError."""
+    from calorimeter.core.login import lent_ec2
+
+    found, why = lent_ec2.lend(deployment)
+    if why is not None:
+        raise InputError(
+            str(deployment.path),
+            f"has no EC2 credentials, and none can be made: {why}",
+            "CFN needs identity.ec2_access and identity.ec2_secret",
+        )
+    return found
 
 
 def _after_a_kill(run: str, deployment: Path) -> str:

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from calorimeter.core import bounds, broker_table, engine_groups, toml
 from calorimeter.core.broker_table import Broker
+from calorimeter.core.control import commands_of_parts
+from calorimeter.core.control.control_table import Control
+from calorimeter.core.control.controlled_part import APIS, KINDS, Part
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
@@ -167,44 +170,6 @@ class Tls(Model):
         return UNVERIFIED.format(who="servers", key="[tls] verify = false") if not self.verify else ""
 
 
-FurtherFault = Literal[
-    "unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute", "partitioned"
-]
-"""Faults with commands in `[parts.faults.…]`; `kill`, `freeze` and so on are keys of the part itself."""
-
-
-class Injection(Model):
-    """The commands for one fault: `inject` causes it; `heal` ends it, and may run repeatedly."""
-
-    inject: str
-    heal: str
-
-
-class Part(Model):
-    """One process or host, and the commands that its owner allows on it. Each runs with `sh -c`.
-
-    A command that is not given is not allowed. `kill` crashes the part (SIGKILL), `stop` stops it cleanly,
-    `start` starts it after either. `freeze` pauses it, `thaw` continues it. `drain` takes it out of the
-    proxy, `undrain` puts it back. `sockets` prints its host's socket table (`ss -tanoe`). `start`, `thaw`
-    and `undrain` may run repeatedly. `faults` has further faults: packets to and from the part are dropped
-    (`unreachable`), or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`);
-    every answer is a 5xx (`errors`); it refuses health checks only (`refuse-checks`); it loses its
-    connection to RabbitMQ (`cut-off`); a node of a cluster of brokers loses all others (`partitioned`).
-    """
-
-    name: str
-    kind: Literal["rest", "cfn", "engine", "proxy", "keepalived", "broker", "host"]
-    kill: str | None = None
-    stop: str | None = None
-    start: str | None = None
-    freeze: str | None = None
-    thaw: str | None = None
-    drain: str | None = None
-    undrain: str | None = None
-    sockets: str | None = None
-    faults: dict[FurtherFault, Injection] = {}
-
-
 HeatRole = Literal["rest", "cfn", "engine"]
 """What a Heat process is: the REST API, the CFN API or an engine."""
 
@@ -259,7 +224,8 @@ class Deployment(Model):
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
     `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
-    changes the deployment's size.
+    changes the deployment's size. `control` has
+    the commands of parts written by a driver; `read` adds them to `parts`.
     """
 
     name: str
@@ -272,6 +238,7 @@ class Deployment(Model):
     tenants: tuple[Identity, ...] = ()
     tls: Tls = Tls()
     clients: Clients = Clients()
+    control: Control | None = None
     parts: tuple[Part, ...] = ()
     heat_conf: tuple[HeatConf, ...] = ()
     expect: Expect = Expect()
@@ -288,7 +255,7 @@ class Deployment(Model):
         for what, names in (
             ("rest.backends", [backend.name for backend in self.rest.backends]),
             ("cfn.backends", [backend.name for backend in self.cfn.backends] if self.cfn else []),
-            ("parts", [part.name for part in self.parts]),
+            *((f"parts of kind {kind}", [p.name for p in self.parts if p.kind == kind]) for kind in KINDS),
             ("proxy", [proxy.name for proxy in self.proxy]),
             ("engines", [name for group in self.engines for name in group.names]),
         ):
@@ -328,6 +295,18 @@ class Deployment(Model):
         """The API called `rest` or `cfn`."""
         return self.rest if name == "rest" else self.cfn
 
+    def parts_of(self, kind: str) -> tuple[Part, ...]:
+        """The parts of a kind; those of an API in the order of its backends."""
+        parts = {part.name: part for part in self.parts if part.kind == kind}
+        api = self.api(kind) if kind in APIS else None
+        names = [backend.name for backend in api.backends] if api else list(parts)
+        return tuple(parts[name] for name in names if name in parts)
+
+    def part_label(self, kind: str, name: str) -> str:
+        """The name of a part; `KIND/NAME` if parts of several kinds have that name."""
+        alike = [part for part in self.parts if part.name == name]
+        return name if len(alike) == 1 else f"{kind}/{name}"
+
     def reveal(self, secret: Secret) -> str:
         """The value of a secret that this deployment refers to. Raises InputError (see `Secret.reveal`)."""
         return secret.reveal(self._path.parent)
@@ -340,6 +319,14 @@ def _renewed(tree: dict[str, Any]) -> Iterator[str]:
 
 
 def read(path: Path) -> Deployment:
+    """As `as_written`, with the commands that the file's `[control]` writes for its parts."""
+    written = as_written(path)
+    deployment = commands_of_parts.with_commands(written)
+    deployment._path = written.path
+    return deployment
+
+
+def as_written(path: Path) -> Deployment:
     """Read a deployment file; `ca_file` is relative to it. Raises InputError (see `toml.read`)."""
     deployment = toml.read(path, Deployment, _renewed)
     if deployment.tls.ca_file is not None:

@@ -182,8 +182,8 @@ def _management(deployment: Deployment) -> str:
     of = f" of {len(nodes)} nodes" if len(nodes) > 1 else ""
     away = "".join(f"; note: {node.name} does not run" for node in nodes if not node.running)
     return (
-        f"RabbitMQ {overview.version}{of}, {len(consumers)} consumers on engine{each}, {described} described; "
-        f"rights: {tags}{away}"
+        f"RabbitMQ {overview.version}{of}, {len(consumers)} consumers on engine{each}, {described} "
+        f"described; rights: {tags}{away}"
     )
 
 

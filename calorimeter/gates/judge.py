@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -27,9 +28,8 @@ from calorimeter.gates.registry import (
     Gate,
     check_waivers,
     known,
-    missing_files,
-    missing_recordings,
     select,
+    why_not_run,
 )
 from calorimeter.gates.verify_options import Given
 
@@ -90,7 +90,15 @@ class AcceptanceRun:
         """The deployment given; or the run's copy, if all chosen gates only judge what the run recorded."""
         if run and not given.deployment and all(set(gate.needs) <= set(RECORDINGS) for gate in chosen):
             return run.deployment()
-        return netns.open_deployment(given.deployment)
+        deployment = netns.open_deployment(given.deployment)
+        if not deployment.consent.level.allows(Consent.LOAD):
+            return deployment
+        from calorimeter.core.login import lent_ec2
+
+        found, why = lent_ec2.lend(deployment)
+        if why is not None:
+            logging.getLogger("calorimeter").warning(f"no EC2 credentials for CFN: {why}")
+        return found
 
     @property
     def named(self) -> Path | None:
@@ -115,7 +123,6 @@ class AcceptanceRun:
         A gate that may not run is INCONCLUSIVE if it was named by its id, and NOT RUN if it was selected
         with its group.
         """
-        level = self.deployment.consent.level
         recordings = [
             name
             for name, given in (("recorded load", self.context.run), ("baseline", self.context.baseline))
@@ -123,15 +130,7 @@ class AcceptanceRun:
         ]
         for gate_id, named in chosen.items():
             gate = GATES[gate_id]
-            why = None
-            if missing := missing_recordings(gate, recordings):
-                why = f"needs {missing}"
-            elif missing := missing_files(self.deployment, gate):
-                why = f"{self.deployment.path} names no {missing}"
-            elif not level.allows(gate.consent):
-                why = f"needs consent = {gate.consent.value!r}, [consent] gives {level.value!r}"
-            elif gate.breaks:
-                why = refusal(self.deployment, yes_break_it)
+            why = why_not_run(gate, self.deployment, recordings, yes_break_it)
             if why is not None:
                 outcome = Outcome.INCONCLUSIVE if named else Outcome.NOT_RUN
                 self.keep(gate, Judgement(outcome=outcome, why=why))

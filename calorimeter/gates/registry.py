@@ -16,9 +16,9 @@ from typing import Literal, TypeVar
 import pytest
 
 from calorimeter.core import shipped
-from calorimeter.core.deployment import Consent, Deployment, Part
+from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import unknown
-from calorimeter.core.faults.schedule import FaultCommands, commands
+from calorimeter.core.faults.schedule import FaultCommands, commands, refusal
 from calorimeter.core.verdict import gate_order
 from calorimeter.gates.marker import MARKER
 
@@ -43,18 +43,9 @@ class Break:
         """The commands that inject the fault into the parts of a deployment."""
         found: list[FaultCommands] = []
         for kind in self.kinds:
-            able = [c for part in _parts(deployment, kind) if (c := commands(part, self.fault))]
+            able = [c for part in deployment.parts_of(kind) if (c := commands(part, self.fault))]
             found += {"first": able[:1], "last": able[-1:], "every": able}[self.which]
         return found
-
-
-def _parts(deployment: Deployment, kind: str) -> list[Part]:
-    """The parts of a kind; those of an API in the order of its backends."""
-    parts = {part.name: part for part in deployment.parts}
-    api = deployment.api(kind) if kind in ("rest", "cfn") else None
-    if api is not None:
-        return [parts[backend.name] for backend in api.backends if backend.name in parts]
-    return [part for part in deployment.parts if part.kind == kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +99,20 @@ def missing_recordings(gate: Gate, given: Container[str]) -> str | None:
     """The recordings that a gate is judged from and that were not given; None if all were given."""
     missing = [option for need, option in RECORDINGS.items() if need in gate.needs and need not in given]
     return " and ".join(missing) or None
+
+
+def why_not_run(
+    gate: Gate, deployment: Deployment, recordings: Container[str], yes_break_it: bool
+) -> str | None:
+    """Why a gate may not run: what it lacks, or whose consent; None if it may."""
+    level = deployment.consent.level
+    if missing := missing_recordings(gate, recordings):
+        return f"needs {missing}"
+    if missing := missing_files(deployment, gate):
+        return f"{deployment.path} names no {missing}"
+    if not level.allows(gate.consent):
+        return f"needs consent = {gate.consent.value!r}, [consent] gives {level.value!r}"
+    return refusal(deployment, yes_break_it) if gate.breaks else None
 
 
 GATES: dict[str, Gate] = {}

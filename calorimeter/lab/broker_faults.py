@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from calorimeter.core import files
-from calorimeter.core.deployment import Injection
+from calorimeter.core.control.controlled_part import Injection
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import part_faults

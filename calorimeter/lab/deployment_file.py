@@ -14,6 +14,7 @@ from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import deployment, detection_bounds, files
 from calorimeter.core.broker_table import Broker, BrokerNode
+from calorimeter.core.control.controlled_part import Injection, Part
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
@@ -216,15 +217,15 @@ def _secret(key: str) -> Secret:
     return Secret.model_validate_json(f'{{"file": "secrets.toml", "key": "{key}"}}')
 
 
-def _host(lab: Lab, name: str) -> deployment.Part:
+def _host(lab: Lab, name: str) -> Part:
     base = _command(lab, "part", name)
     breaks = {
-        fault: deployment.Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
+        fault: Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
         for fault, heal in host_faults.HEALS.items()
     }
     off = lab.layout is not None and lab.layout.powers_off(name)
     power = {"kill": f"{base} kill", "start": f"{base} start"} if off else {}
-    return deployment.Part.model_validate(
+    return Part.model_validate(
         {"name": name, "kind": "host", "sockets": _sockets(lab, name), "faults": breaks, **power}
     )
 
@@ -234,7 +235,7 @@ def _sockets(lab: Lab, host: str | None) -> str:
     return shlex.join(netns.within(within, "ss", "-tanoe"))
 
 
-def _part(lab: Lab, name: str, kind: str) -> deployment.Part:
+def _part(lab: Lab, name: str, kind: str) -> Part:
     base = _command(lab, "part", name)
     actions = ["kill", "stop", "start", "freeze", "thaw"]
     if kind in ("rest", "cfn"):
@@ -244,7 +245,7 @@ def _part(lab: Lab, name: str, kind: str) -> deployment.Part:
     further = part_faults.injections(base) if kind in ("rest", "cfn") else {}
     if name in lab.topology.broker_parts and lab.topology.brokers > 1:
         further = broker_faults.injections(base)
-    return deployment.Part.model_validate(
+    return Part.model_validate(
         {"name": name, "kind": kind, "sockets": sockets, "faults": further, **commands}
     )
 

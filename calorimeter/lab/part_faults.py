@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from calorimeter.core import files
-from calorimeter.core.deployment import Injection
+from calorimeter.core.control.controlled_part import Injection
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.core.waiting import until

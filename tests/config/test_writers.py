@@ -23,7 +23,8 @@ from calorimeter.config.haproxy.haproxy_writer import (
 from calorimeter.config.haproxy.units import seconds
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import toml
-from calorimeter.core.deployment import Api, Backend, Deployment, Part
+from calorimeter.core.control.controlled_part import Part
+from calorimeter.core.deployment import Api, Backend, Deployment
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from tests.places import GUIDE

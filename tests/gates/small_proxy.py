@@ -89,7 +89,8 @@ PORTS = range(10_000, 20_000)
 """Below those that the kernel gives to clients, and to labs: nobody takes one before HAProxy does."""
 
 
-def _free_port(kind: int = socket.SOCK_STREAM) -> int:
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port that nobody listens on."""
     while True:
         port = secrets.choice(PORTS)
         with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
@@ -114,7 +115,7 @@ def small_proxy(
     `certificate` a PEM file, with which its front address speaks TLS. `defaults` are more lines of that
     section, `words` end each server line.
     """
-    front, udp = _free_port(), f"127.0.0.1:{_free_port(socket.SOCK_DGRAM)}"
+    front, udp = free_port(), f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     link = {"href": f"http://127.0.0.1:{front}/v1/"}
     document = json.dumps({"versions": [{"id": "v1.0", "status": "CURRENT", "links": [link]}]}).encode()
     with ExitStack() as stack:

@@ -9,7 +9,13 @@ from pydantic import ValidationError
 
 from calorimeter.config.audit.sections.section_questions import question
 from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
-from calorimeter.config.describe import broker_nodes, engine_hosts, expectations_found, proxy_tables
+from calorimeter.config.describe import (
+    broker_nodes,
+    engine_hosts,
+    expectations_found,
+    proxy_tables,
+    reached_hosts,
+)
 from calorimeter.config.describe.api_tables import ApiTable, describe_api
 from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers, Missing
@@ -76,6 +82,7 @@ class _Describer:
             broker=broker_nodes.broker(self.subject, self.answers, self.gathered),
             engines=engine_hosts.engines(self.subject, self.answers, self.gathered),
             identity=self._identity(),
+            control=reached_hosts.control(self.subject, self.answers, self.gathered),
             tls=Tls(ca_file=self.answers.ca_file, verify=self.answers.verify),
             heat_conf=tuple(
                 HeatConf(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from calorimeter.core.control.control_table import Driver
 from calorimeter.core.deployment import Consent
 
 
@@ -38,6 +39,10 @@ class Answers:
     ca_file: Path | None = None
     verify: bool = True
     consent: Consent = Consent.PASSIVE
+    driver: Driver | None = None
+    """What starts and stops the parts."""
+    ssh: str | None = None
+    """The ssh destination of a host, with `{host}`."""
 
     @property
     def urls(self) -> dict[str, str | None]:

@@ -97,9 +97,8 @@ class FaultInjector:
     def heal(self, commands: FaultCommands) -> CommandResult:
         """Heal a fault. Raises CommandFailed; the fault then stays in the journal."""
         result = run(commands.heal)
-        healed = (commands.part, commands.fault)
         with self._changed:
-            self._write(tuple(o for o in self._content.open if (o.part, o.fault) != healed))
+            self._write(tuple(o for o in self._content.open if o.heal != commands.heal))
         return result
 
     def heal_all(self) -> None:
@@ -135,15 +134,16 @@ class FaultInjector:
 class ExecutedFault(Model):
     """A fault of a schedule as it was injected. Times are ns since the epoch.
 
-    The fault took effect at `at_ns`, if its command printed that moment, else between `began_ns` and
-    `ended_ns`. `healed_ns` is when the healing command succeeded or failed; if it failed, the fault lasted
-    longer.
+    The fault took effect between `at_ns` and `by_ns`, if its command printed such moments, else between
+    `began_ns` and `ended_ns`. `healed_ns` is when the healing command succeeded or failed; if it failed, the
+    fault lasted longer.
     """
 
     fault: Fault
     began_ns: int
     ended_ns: int
     at_ns: int | None
+    by_ns: int | None = None
     healed_ns: int
 
 

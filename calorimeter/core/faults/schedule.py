@@ -12,7 +12,8 @@ from pydantic import field_validator
 
 from calorimeter.core import bounds
 from calorimeter.core.bounds import Bounds
-from calorimeter.core.deployment import Deployment, FurtherFault, Part
+from calorimeter.core.control.controlled_part import FurtherFault, Part, PartKind
+from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.shown_text import quoted
 from calorimeter.core.toml import Model, Seconds
@@ -30,7 +31,8 @@ _VALID = "valid: PART:FAULT@START+LENGTH, such as rest-1:kill@5s+20s"
 class Fault(Model):
     """One fault of one part: it starts `at_s` seconds after the schedule and lasts `for_s` seconds.
 
-    `part` is a name, or a pattern such as `rest-*` for several parts at once.
+    `part` is a name, or a pattern such as `rest-*` for several parts at once. Where parts of several kinds
+    have one name, it is `KIND/NAME`.
     """
 
     part: str
@@ -63,6 +65,7 @@ class FaultCommands:
     fault: str
     inject: str
     heal: str
+    kind: PartKind
 
 
 def parse(text: str, where: str = "--fault") -> Fault:
@@ -91,7 +94,7 @@ def commands(part: Part, fault: str) -> FaultCommands | None:
     else:
         found = part.faults.get(fault)  # type: ignore[call-overload]
         inject, heal = (found.inject, found.heal) if found else (None, None)
-    return FaultCommands(part.name, fault, inject, heal) if inject and heal else None
+    return FaultCommands(part.name, fault, inject, heal, part.kind) if inject and heal else None
 
 
 def resolve(
@@ -104,19 +107,20 @@ def resolve(
     """
     found: list[tuple[Fault, FaultCommands]] = []
     for fault in schedule.fault:
-        parts = [part for part in deployment.parts if fnmatchcase(part.name, fault.part)]
+        labels = {deployment.part_label(part.kind, part.name): part for part in deployment.parts}
+        parts = {label: part for label, part in labels.items() if fnmatchcase(label, fault.part)}
         if not parts:
-            raise unknown(where, "part", fault.part, [part.name for part in deployment.parts])
-        for part in parts:
+            raise unknown(where, "part", fault.part, labels)
+        for label, part in parts.items():
             given = commands(part, fault.fault)
             if given is None:
                 allowed = [name for name in FAULTS if commands(part, name)]
                 raise InputError(
-                    f"{deployment.path}: part {part.name}",
+                    f"{deployment.path}: part {label}",
                     f"no commands to inject and heal {fault.fault!r}",
                     f"valid: {', '.join(allowed) or 'no fault of this part'}",
                 )
-            found.append((fault.model_copy(update={"part": part.name}), given))
+            found.append((fault.model_copy(update={"part": label}), given))
     found.sort(key=lambda pair: pair[0].at_s)
     _refuse_overlaps([fault for fault, _ in found], where)
     return found
@@ -158,5 +162,5 @@ def announcement(deployment: Deployment, planned: Iterable[FaultCommands]) -> li
     lines = [f"about to break parts of {kind} {deployment.name!r} ({deployment.path}):"]
     by_part: dict[str, list[str]] = {}
     for each in planned:
-        by_part.setdefault(each.part, []).append(each.fault)
+        by_part.setdefault(deployment.part_label(each.kind, each.part), []).append(each.fault)
     return [*lines, *(f"  {part}: {', '.join(faults)}" for part, faults in by_part.items())]

@@ -35,6 +35,10 @@ def open_deployment(given: str | Path | None) -> Deployment:
     path = paths.deployment(given)
     deployment = read(path)
     heal_leftovers(path)
+    if "CALORIMETER_EC2_OF" in os.environ:  # a command that started this one lends them
+        from calorimeter.core.login import lent_ec2
+
+        deployment = lent_ec2.inherited(deployment)
     return enter_client_netns(deployment)
 
 

@@ -113,7 +113,8 @@ def steady_round(
 def breakable(context: Context, api: Api, stats: Sequence[StatsSource], fault: str) -> FaultCommands | None:
     """How to inject this fault into the last backend that is up in the proxy and may be given it."""
     up = {row.name for row in proxy_polling.server_rows(stats, api.proxy_section) if row.takes_connections}
-    parts = {part.name: part for part in context.deployment.parts}
+    kind = "rest" if api == context.deployment.rest else "cfn"
+    parts = {part.name: part for part in context.deployment.parts_of(kind)}
     for backend in reversed(api.backends):
         found = commands(parts[backend.name], fault) if backend.name in parts else None
         if found is not None and backend.name in up:

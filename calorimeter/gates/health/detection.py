@@ -147,23 +147,33 @@ def _detected(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder
     builder.figures[f"{name}_allowed_s"] = round(allowed_s, 3)
     builder.figures[f"{name}_resolution_s"] = round((down.seen_ns - down.last_ns) / 1e9, 3)
     gap_s = trial.longest_gap_s(fault.at_ns, down.seen_ns)
-    check_bound(f"{fault}: DOWN", "the fault", ((sign_ns - fault.at_ns) / 1e9, allowed_s, gap_s), builder)
+    measured = ((sign_ns - fault.at_ns) / 1e9, allowed_s, gap_s)
+    check_bound(f"{fault}: DOWN", "the fault", measured, builder, fault.unknown_s)
     if trial.logged:
         _check_agreement(fault, down, line, builder)
 
 
 def check_bound(
-    what: str, since: str, measured: tuple[float, float, float], builder: JudgementBuilder
+    what: str,
+    since: str,
+    measured: tuple[float, float, float],
+    builder: JudgementBuilder,
+    unknown_s: float = 0.0,
 ) -> None:
     """Judge whether a status came in time.
 
     `what` is `rest-1: kill: DOWN`; `measured` are the seconds from `since` until it was seen, the seconds
-    allowed, and the longest time between two polls until then.
+    allowed, and the longest time between two polls until then. The moment `since` may have been up to
+    `unknown_s` later than it is measured from.
     """
     seen_s, allowed_s, gap_s = measured
     sentence = f"{what} {seen_s:.2f} s after {since}, the configuration allows {allowed_s:.2f} s"
-    if seen_s > allowed_s + max(gap_s, AGREE_S):
+    if seen_s - unknown_s > allowed_s + max(gap_s, AGREE_S):
         builder.against.append(sentence)
+    elif seen_s > allowed_s + max(gap_s, AGREE_S):
+        builder.doubts.append(
+            f"{sentence}, but {since} was at some time within {unknown_s:.2f} s (its command says)"
+        )
     elif seen_s > allowed_s + AGREE_S:
         builder.doubts.append(
             f"{sentence}, but the proxy or this machine was paused for {gap_s:.2f} s in that time"

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
+from calorimeter.core.control.controlled_part import APIS
 from calorimeter.core.deployment import Api
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.waiting import poll
@@ -122,6 +123,11 @@ class FaultTarget:
         """The backend's name, which is its server's name in the proxy."""
         return self.commands.part
 
+    @property
+    def key(self) -> str:
+        """`SECTION/SERVER`: both APIs may have servers of one name."""
+        return f"{self.section}/{self.server}"
+
     def __str__(self) -> str:
         """`rest-1 kill`."""
         return f"{self.server} {self.commands.fault}"
@@ -133,11 +139,11 @@ def fault_targets(context: Context, fault: str, *, every: bool = False) -> list[
     Raises `EvidenceUnavailable` if an API has none: nothing is broken without its owner's commands.
     """
     found: list[FaultTarget] = []
-    parts = {part.name: part for part in context.deployment.parts}
-    for name in ("rest", "cfn"):
+    for name in APIS:
         api = context.deployment.api(name)
         if api is None:
             continue
+        parts = {part.name: part for part in context.deployment.parts_of(name)}
         able = [
             FaultTarget(name, api.proxy_section, given, of_backend(backend, context.deployment.tls))
             for backend in api.backends
@@ -172,13 +178,13 @@ class FaultRig:
         self._logs = ProxyLogs.of(context.proxies)
         self._apis = {t.api: context.api(t.api) for t in targets}
         self.expectations = _expectations(context)
-        self._noted: dict[str, list[DirectRequest]] = {t.server: [] for t in targets}
+        self._noted: dict[str, list[DirectRequest]] = {t.key: [] for t in targets}
         self._sources = {name: _sources(context, api) for name, api in self._apis.items()}
         self.probes = Probes(
             self._apis,
             self._sources,
             KEPT,
-            {t.server: (t.own, direct_path) for t in targets if direct_path is not None},
+            {t.key: (t.own, direct_path) for t in targets if direct_path is not None},
             context.deployment.tls,
             self.expectations.hang_s + 5,
         )
@@ -211,15 +217,16 @@ class FaultRig:
             done = carried_out(self.context.injector.inject, target.commands)
             if not record:
                 return
-            if target.server in self.injected:
-                self._past.append(self.injected[target.server])
-            self.injected[target.server] = InjectedFault(
+            if target.key in self.injected:
+                self._past.append(self.injected[target.key])
+            self.injected[target.key] = InjectedFault(
                 api=target.api,
                 section=target.section,
                 server=target.server,
                 fault=target.commands.fault,
                 at_ns=done.at_ns or done.began_ns,
                 exact=done.at_ns is not None,
+                by_ns=done.by_ns or 0,
                 ended_ns=done.ended_ns,
             )
 
@@ -232,9 +239,9 @@ class FaultRig:
         def heal_one(target: FaultTarget) -> None:
             began_ns = time.time_ns()
             done = carried_out(self.context.injector.heal, target.commands)
-            injected = self.injected.get(target.server)
+            injected = self.injected.get(target.key)
             if record and injected is not None:
-                self.injected[target.server] = injected.model_copy(
+                self.injected[target.key] = injected.model_copy(
                     update={"heal_began_ns": done.at_ns or began_ns, "healed_ns": done.ended_ns}
                 )
 
@@ -247,15 +254,15 @@ class FaultRig:
 
     def serving(self, targets: Sequence[FaultTarget] | None = None) -> bool:
         """Whether each target's last direct answer was a healthy one."""
-        last = [self._direct(target.server)[-1:] for target in targets or self.targets]
+        last = [self._direct(target.key)[-1:] for target in targets or self.targets]
         return all(requests and requests[0].healthy for requests in last)
 
     def note(self, target: FaultTarget, request: DirectRequest) -> None:
         """Add a direct request that the experiment made itself to the evidence."""
-        self._noted[target.server].append(request)
+        self._noted[target.key].append(request)
 
-    def _direct(self, server: str) -> list[DirectRequest]:
-        return [*self.probes.directs.get(server, ()), *self._noted.get(server, ())]
+    def _direct(self, key: str) -> list[DirectRequest]:
+        return [*self.probes.directs.get(key, ()), *self._noted.get(key, ())]
 
     def trial(self, wait_s: float = 3.0) -> FaultTrial:
         """Stop the clients and return the evidence; requests open after `wait_s` count as not answered."""
@@ -270,7 +277,7 @@ class FaultRig:
         self._logs.await_lines(all_logged, LINES_WITHIN_S)
         entries = self._logs.read()
         injected = tuple(
-            fault.model_copy(update={"direct": tuple(self._direct(fault.server))})
+            fault.model_copy(update={"direct": tuple(self._direct(f"{fault.section}/{fault.server}"))})
             for fault in (*self._past, *self.injected.values())
         )
         apis = {api.proxy_section: api for api in self._apis.values()}

@@ -120,10 +120,10 @@ def rolled(context: Context) -> FaultTrial:
     """Restart every API in turn: drain, wait until no session is left (at most `DRAIN_S`), stop, start,
     wait until it is back, undrain."""
     stops = fault_targets(context, "stop", every=True)
-    drains = {target.server: target for target in fault_targets(context, "drain", every=True)}
+    drains = {target.key: target for target in fault_targets(context, "drain", every=True)}
     with FaultRig(context, "rolling restart", stops) as rig:
         for turn in _turns(stops):
-            _restart(rig, turn, [drains[target.server] for target in turn])
+            _restart(rig, turn, [drains[target.key] for target in turn])
         time.sleep(AFTER_S)
         return rig.trial()
 

@@ -42,7 +42,7 @@ class Probes:
     """Clients of some APIs, and direct probes of some backends, in a thread with its own event loop.
 
     `sources` are those of each API (None: what the operating system picks), of which the last `kept` keep
-    their connection. `direct` is backend → (address, path). `answer_s` is the time for an answer.
+    their connection. `direct` is a backend's key → (address, path). `answer_s` is the time for an answer.
     """
 
     apis: Mapping[str, Api]

@@ -66,9 +66,9 @@ class Attempt(Model):
 class InjectedFault(Model):
     """One fault of one backend as it was carried out; a moment is 0 if it never came.
 
-    `at_ns` is the moment that the command printed (`exact`), else when the command began; `ended_ns` is
-    when it had ended. `heal_began_ns` and `healed_ns` are start and end of the healing command. `direct`
-    are requests to the backend itself.
+    `at_ns` is the moment that the command printed (`exact`), else when the command began; `by_ns` is the
+    last one that it printed; `ended_ns` is when it had ended. `heal_began_ns` and `healed_ns` are start and
+    end of the healing command. `direct` are requests to the backend itself.
     """
 
     api: str
@@ -77,6 +77,7 @@ class InjectedFault(Model):
     fault: str
     at_ns: int
     exact: bool
+    by_ns: int = 0
     ended_ns: int
     heal_began_ns: int = 0
     healed_ns: int = 0
@@ -85,6 +86,12 @@ class InjectedFault(Model):
     def __str__(self) -> str:
         """`rest-1: kill`."""
         return f"{self.server}: {self.fault}"
+
+    @property
+    def unknown_s(self) -> float:
+        """How long after `at_ns` the fault may have come: until its command had ended, if not `exact`."""
+        latest_ns = max(self.by_ns, self.at_ns) if self.exact else self.ended_ns
+        return (latest_ns - self.at_ns) / 1e9
 
     @property
     def over_ns(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from calorimeter.core.control.controlled_part import PartKind
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.heat_client import HeatClient
@@ -85,8 +86,8 @@ def create_stacks_during_crashes(context: Context) -> StacksDuringCrashes:
 
 def _api_victims(context: Context, cfn: bool) -> list[FaultCommands]:
     """The first API of each kind, unless it is the only one: its crash would cut off all clients."""
-    kinds = ("rest", "cfn") if cfn else ("rest",)
-    apis = [[p for p in context.deployment.parts if p.kind == kind] for kind in kinds]
+    kinds: tuple[PartKind, ...] = ("rest", "cfn") if cfn else ("rest",)
+    apis = [context.deployment.parts_of(kind) for kind in kinds]
     given = [commands(parts[0], "kill") for parts in apis if len(parts) > 1]
     return [each for each in given if each is not None]
 
@@ -122,7 +123,7 @@ def _crash(
 
     `targets` are the engines that it may be; None for an API.
     """
-    kind = next(p.kind for p in context.deployment.parts if p.name == victim.part)
+    kind = victim.kind
     before = _engine_consumers(trace, targets) if targets else {}
     own = None if targets else own_address(context.api(kind), victim.part, context.deployment.tls)
     enough = sum(e.accepted for e in created.records) + BEGUN

@@ -23,11 +23,15 @@ from calorimeter.gates.evidence.proxy_state import ServerStat
 from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.proxy.connection_limit import (
+    PROCESS,
+    ConnectionLimit,
+    connections_now,
+    fillable,
+    section_rows,
+)
 from calorimeter.gates.proxy.maxconn import MaxconnSaturation, ProxySaturation, ServerSaturation
 from calorimeter.gates.repeated_work import RepeatedWork
-
-PROCESS = "the process's"
-"""`limited_by` of the maxconn in `global`."""
 
 BEYOND = 20
 """Visits that are made while the proxy is full."""
@@ -48,24 +52,25 @@ ANSWER_S = 90.0
 def saturation(context: Context) -> MaxconnSaturation:
     """Fill the proxy and its servers. Raises EvidenceUnavailable if its limits cannot be read."""
     stats = proxy_stats(context.deployment)
-    if not all(source.shows_sessions for source in stats):
-        raise EvidenceUnavailable(stats[0].where, "a stats page does not show the process's maxconn")
     if len(stats) > 1:
         raise EvidenceUnavailable(
             str(context.deployment.path),
             "several proxies share the load: which one is full cannot be determined",
         )
+    fill = fillable(stats[0], tuple(apis(context).values()), context.deployment)
     expect = context.deployment.expect
     servers = tuple(_fill_servers(context, stats[0], name, api) for name, api in apis(context).items())
     return MaxconnSaturation(
-        whole=_fill_proxy(context, stats[0], tuple(apis(context).values())),
+        whole=_fill_proxy(context, stats[0], fill, tuple(apis(context).values())),
         servers=servers,
         timeout_queue_s=expect.timeout_queue_s or expect.timeout_connect_s,
     )
 
 
-def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> ProxySaturation:
-    limit, limited_by, now = _limit(stats, fronts)
+def _fill_proxy(
+    context: Context, stats: StatsSource, fill: ConnectionLimit, fronts: Sequence[Api]
+) -> ProxySaturation:
+    limit, limited_by, now = fill
     # A frontend's own limit is filled through that frontend alone.
     used = fronts if limited_by == PROCESS else [a for a in fronts if limited_by == a.proxy_section]
     missing, allowed = limit - now, context.settings.connections
@@ -82,7 +87,7 @@ def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> 
         visits.extend(visit_all(used[0], beyond, context.deployment.tls, BEYOND))
 
     def connections() -> int:
-        return _connections(stats, used, limited_by)
+        return connections_now(stats, used, limited_by)
 
     try:
         with held(used, clients, missing) as opened:
@@ -94,7 +99,7 @@ def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> 
             end = time.monotonic() + FULL_S
             while time.monotonic() < end:
                 most = max(most, connections())
-                queued = max(queued, _queued(_rows(stats, used)))
+                queued = max(queued, _queued(section_rows(stats, used)))
                 time.sleep(POLL_EVERY_S)
             full_until_ns = time.time_ns()
             count = len(opened)
@@ -110,27 +115,6 @@ def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> 
             "visits": tuple(visits),
         }
     )
-
-
-def _rows(stats: StatsSource, fronts: Sequence[Api]) -> list[ServerStat]:
-    sections = {api.proxy_section for api in fronts}
-    return [row for row in stats.show_stat() if row.section in sections]
-
-
-def _limit(stats: StatsSource, fronts: Sequence[Api]) -> tuple[int, str, int]:
-    """The limit that is reached first, whose it is, and how many connections count towards it now."""
-    info = stats.show_info()
-    frontends = [row for row in _rows(stats, fronts) if row.kind == "frontend"]
-    limits = [(int(info["Maxconn"]), PROCESS, int(info["CurrConns"]))]
-    limits += [(row.slim, row.section, row.scur or 0) for row in frontends if row.slim]
-    return min(limits, key=lambda limit: limit[0])
-
-
-def _connections(stats: StatsSource, fronts: Sequence[Api], limited_by: str) -> int:
-    """How many connections count towards the limit."""
-    if limited_by == PROCESS:
-        return int(stats.show_info()["CurrConns"])
-    return max((row.scur or 0 for row in _rows(stats, fronts) if row.kind == "frontend"), default=0)
 
 
 def _queued(rows: Sequence[ServerStat]) -> int:
@@ -152,7 +136,7 @@ def _fill_servers(context: Context, stats: StatsSource, name: str, api: Api) -> 
 
     def read() -> None:
         nonlocal queued
-        rows = _rows(stats, [api])
+        rows = section_rows(stats, [api])
         queued = max(queued, _queued(rows))
         for row in rows:
             if row.kind == "server":

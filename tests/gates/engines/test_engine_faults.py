@@ -88,7 +88,7 @@ def run_of(
 ) -> engine_faults.EngineFaultRun:
     """A run that is to break these engines."""
     context = FakeContext(groups)
-    chosen = [FaultCommands(part, fault, "true", "true") for part in parts]
+    chosen = [FaultCommands(part, fault, "true", "true", "engine") for part in parts]
     client: Any = FakeClient(context)
     return engine_faults.EngineFaultRun(
         context, broker_trace(context, broker), cast("HeatClient", client), chosen

@@ -55,6 +55,22 @@ def test_within_the_measured_allowance_passes() -> None:
     assert judged(trial(down=12.05)).outcome is Outcome.PASS
 
 
+def test_a_fault_at_an_unknown_time_is_late_only_if_its_command_explains_less() -> None:
+    """2.48 s where 2.004 s are allowed: 0.5 s of a command explain them, 0.3 s do not."""
+    cases: tuple[tuple[dict[str, Any], Outcome], ...] = (
+        ({"exact": False, "ended_ns": at(10.5)}, Outcome.INCONCLUSIVE),
+        ({"exact": False, "ended_ns": at(10.3)}, Outcome.FAIL),
+        ({"exact": True, "by_ns": at(10.5)}, Outcome.INCONCLUSIVE),
+        ({"exact": True, "ended_ns": at(10.5)}, Outcome.FAIL),
+    )
+    for more, outcome in cases:
+        assert judged(trial(down=12.5, injected=(injected(**more),))).outcome is outcome, more
+    inexact = injected(exact=False, ended_ns=at(10.5))
+    assert judged(trial(down=12.0, injected=(inexact,))).outcome is Outcome.PASS
+    why = judged(trial(down=12.5, injected=(inexact,))).why
+    assert "but the fault was at some time within 0.50 s" in why
+
+
 def test_never_down_fails_with_the_reason() -> None:
     """With the guide's file the proxy shows `no check` until the server was healed."""
     unchecked = trial(down=None, changes=(change(5, "no check", gap=5), change(5, "no check", "b", gap=5)))

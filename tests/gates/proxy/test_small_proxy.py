@@ -8,9 +8,46 @@ import pytest
 
 from calorimeter.core.verdict import Outcome, Verdict
 from tests.gates import in_process
-from tests.gates.small_proxy import SmallProxy, small_proxy
+from tests.gates.small_proxy import SmallProxy, free_port, small_proxy
 
 pytestmark = pytest.mark.lab
+
+
+PAGE = """\
+maxconn 40
+global
+  maxconn {process}
+listen stats
+  mode http
+  bind 127.0.0.1:{port}
+  stats enable
+  stats uri /stats
+"""
+
+
+@pytest.mark.parametrize(
+    ("process", "config", "outcome", "why"),
+    [
+        (500, True, Outcome.PASS, "with 40 connections (r maxconn 40) 20 more waited"),
+        (40, True, Outcome.INCONCLUSIVE, "cannot be read when it is reached; a stats socket can"),
+        (500, False, Outcome.INCONCLUSIVE, "no file of [[proxy]] config sets it"),
+    ],
+)
+def test_a_stats_page_and_the_configuration_have_the_limits(
+    tmp_path: Path, process: int, config: bool, outcome: Outcome, why: str
+) -> None:
+    """P4 reads the section's maxconn from the page, and the process's from the proxy's file."""
+    port = free_port()
+    with small_proxy(tmp_path, "tcp", defaults=PAGE.format(process=process, port=port)) as at:
+        text = at.file.read_text().replace(
+            f'stats = ["unix://{tmp_path}/user.sock"]',
+            f'stats = ["http://127.0.0.1:{port}/stats"]' + ('\nconfig = ["haproxy.cfg"]' if config else ""),
+        )
+        at.file.write_text(text + '[consent]\nlevel = "load"\n')
+        found = in_process.verified(at.file, "P4", tmp_path / "runs", connections=200)
+    judgement = found["P4"].judgement
+    assert judgement.outcome is outcome, judgement.why
+    assert why in judgement.why
 
 
 def judged(at: SmallProxy, folder: Path) -> dict[str, Verdict]:
