@@ -18,6 +18,7 @@ from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.toml import Model, Name, Seconds
 from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl, check_host
+from calorimeter.core.vrrp import Vrrp
 
 
 class Address(Model):
@@ -139,7 +140,8 @@ class Proxy(Model):
     `http://HOST:PORT/stats` (with `stats_user` and `stats_password`). `logs` lists where its log arrives:
     `udp://HOST:PORT` (the suite listens there) or `file:///var/log/haproxy.log`. `config` lists copies of
     its configuration files; `check_with_haproxy` is whether the gates check them with `haproxy -c`, too.
-    `version` is recorded only. Without `checks`, no detection bound can be computed.
+    `version` is recorded only. Without `checks`, no detection bound can be computed. `vrrp` is given if it
+    shares the front address with other proxies, which move it between them.
     """
 
     name: str = "proxy"
@@ -151,6 +153,7 @@ class Proxy(Model):
     check_with_haproxy: bool = False
     version: str | None = None
     checks: Checks | None = None
+    vrrp: Vrrp | None = None
 
 
 class Broker(Model):
@@ -210,8 +213,9 @@ class Part(Model):
 
     A command that is not given is not allowed. `kill` crashes the part (SIGKILL), `stop` stops it cleanly,
     `start` starts it after either. `freeze` pauses it, `thaw` continues it. `drain` takes it out of the
-    proxy, `undrain` puts it back. `sockets` prints its host's socket table (`ss -tanoe`). `start`, `thaw`
-    and `undrain` may run repeatedly. `faults` has further faults: packets to and from the part are dropped
+    proxy, `undrain` puts it back. `sockets` prints its host's socket table (`ss -tanoe`), `addresses` its
+    host's addresses (`ip -o address`). `proxy` names the proxy that a host carries or a keepalived watches.
+    `start`, `thaw` and `undrain` may run repeatedly. `faults` has further faults: packets to and from the part are dropped
     (`unreachable`), or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`);
     every answer is a 5xx (`errors`); it refuses health checks only (`refuse-checks`); it loses its
     connection to RabbitMQ (`cut-off`); a node of a cluster of brokers loses all others (`partitioned`).
@@ -227,6 +231,8 @@ class Part(Model):
     drain: str | None = None
     undrain: str | None = None
     sockets: str | None = None
+    addresses: str | None = None
+    proxy: str | None = None
     faults: dict[FurtherFault, Injection] = {}
 
 
@@ -320,6 +326,19 @@ class Deployment(Model):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} has two entries named {twice[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_of_proxies(self) -> Deployment:
+        names = [proxy.name for proxy in self.proxy]
+        for part in self.parts:
+            if part.proxy is not None and part.proxy not in names:
+                close = nearest(part.proxy, names)
+                meant = f"; did you mean {close!r}?" if close else ""
+                raise ValueError(
+                    f"parts: {part.name!r} has proxy {part.proxy!r}, which is none; "
+                    f"valid: {', '.join(names)}{meant}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -72,6 +72,7 @@ class Expect(Model):
     tcp_keepalive: bool = True
     max_detection_s: Seconds | None = None
     max_recovery_s: Seconds | None = None
+    max_failover_s: Seconds | None = None
     cut_sessions: bool = False
     rpc_timeout_s: Seconds = 60.0
     rest: ApiExpect = ApiExpect()
