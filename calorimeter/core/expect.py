@@ -78,6 +78,12 @@ class Expect(Model):
     rest: ApiExpect = ApiExpect()
     cfn: ApiExpect = ApiExpect()
 
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest that a client may wait for an error: the longest of the proxy's timeouts."""
+        timeouts = (self.timeout_queue_s, self.timeout_server_s, self.timeout_connect_s)
+        return max((timeout for timeout in timeouts if timeout is not None), default=60.0)
+
     def own_balance(self, api: str) -> str | None:
         """The balance wanted for the API `rest` or `cfn`; None if the file does not say it."""
         return self._own(api).balance or self.balance

@@ -29,12 +29,14 @@ F = TypeVar("F", bound=Callable[..., None])
 class Break:
     """A fault that a gate injects, and which parts of each kind it injects it into.
 
-    Parts for which the owner gave no command are passed over.
+    Parts for which the owner gave no command are passed over; so are those that carry no proxy, if
+    `of_proxy`.
     """
 
     fault: str
     which: Literal["first", "last", "every"] = "first"
     kinds: tuple[str, ...] = ("rest", "cfn")
+    of_proxy: bool = False
 
     def __str__(self) -> str:
         return f"{self.fault} ({', '.join(f'{self.which} {kind}' for kind in self.kinds)})"
@@ -43,7 +45,8 @@ class Break:
         """The commands that inject the fault into the parts of a deployment."""
         found: list[FaultCommands] = []
         for kind in self.kinds:
-            able = [c for part in _parts(deployment, kind) if (c := commands(part, self.fault))]
+            parts = [p for p in _parts(deployment, kind) if p.proxy or kind == "proxy" or not self.of_proxy]
+            able = [c for part in parts if (c := commands(part, self.fault))]
             found += {"first": able[:1], "last": able[-1:], "every": able}[self.which]
         return found
 
