@@ -34,7 +34,7 @@ def test_address_moves_in_time(context: Context, judge: Judge) -> None:
 
 @gate("V2", guide=FINDS_THE_PROXY, needs=NEEDS, consent=Consent.INVASIVE, breaks=DIES)
 def test_address_returns_as_configured(context: Context, judge: Judge) -> None:
-    """The virtual address returns or stays as configured, and no client is sent to a proxy that cannot serve.
+    """The virtual address returns or stays as configured, and only to a proxy that can serve.
 
     Judged from the same trials as V1: each fault is healed, and clients go on.
     """

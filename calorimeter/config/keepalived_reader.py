@@ -13,6 +13,19 @@ DEEPEST = 20
 
 _COMMENTS = ("#", "!")
 
+_OF_INSTANCE: dict[str, tuple[str, type[int] | type[float]]] = {
+    "priority": ("priority", int),
+    "advert_int": ("advert_s", float),
+    "preempt_delay": ("preempt_delay_s", float),
+}
+_OF_SCRIPT: dict[str, tuple[str, type[int] | type[float]]] = {
+    "interval": ("check_interval_s", float),
+    "timeout": ("check_timeout_s", float),
+    "fall": ("check_fall", int),
+    "rise": ("check_rise", int),
+}
+"""Keyword → key of `Vrrp`, and its type."""
+
 
 @dataclass(slots=True)
 class KeepalivedBlock:
@@ -58,11 +71,7 @@ def _script(everything: KeepalivedBlock, instance: KeepalivedBlock) -> Keepalive
 
 def _settings(instance: KeepalivedBlock, script: KeepalivedBlock | None, where: str) -> Vrrp:
     given: dict[str, object] = {}
-    keys = {"priority": ("priority", int), "advert_int": ("advert_s", float)}
-    keys |= {"preempt_delay": ("preempt_delay_s", float)}
-    asked = {"interval": ("check_interval_s", float), "timeout": ("check_timeout_s", float)}
-    asked |= {"fall": ("check_fall", int), "rise": ("check_rise", int)}
-    for block, of_block in ((instance, keys), (script, asked)):
+    for block, of_block in ((instance, _OF_INSTANCE), (script, _OF_SCRIPT)):
         for keyword, (key, kind) in of_block.items():
             if block is not None and (word := block.word(keyword)) is not None:
                 given[key] = _number(word, kind, f"{where}: {keyword}")

@@ -29,8 +29,8 @@ class KeepalivedConfig:
     `advertised_every_s` is the interval at which the holder says that it is there: after three of them, and
     up to one more, another proxy takes the address. VRRP 2 knows whole seconds only; for others VRRP 3 is
     used. A proxy that comes back takes the address from one of a lower priority `preempt_delay_s` later;
-    None: never (`nopreempt`). A delay must be longer than the proxy's own checks need to have its servers UP.
-    `watched`: keepalived asks its proxy whether it works.
+    None: never (`nopreempt`). A delay must be longer than the proxy's own checks need to have its servers
+    UP. `watched`: keepalived asks its proxy whether it works.
     """
 
     name: str

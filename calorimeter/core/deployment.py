@@ -215,10 +215,11 @@ class Part(Model):
     `start` starts it after either. `freeze` pauses it, `thaw` continues it. `drain` takes it out of the
     proxy, `undrain` puts it back. `sockets` prints its host's socket table (`ss -tanoe`), `addresses` its
     host's addresses (`ip -o address`). `proxy` names the proxy that a host carries or a keepalived watches.
-    `start`, `thaw` and `undrain` may run repeatedly. `faults` has further faults: packets to and from the part are dropped
-    (`unreachable`), or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`);
-    every answer is a 5xx (`errors`); it refuses health checks only (`refuse-checks`); it loses its
-    connection to RabbitMQ (`cut-off`); a node of a cluster of brokers loses all others (`partitioned`).
+    `start`, `thaw` and `undrain` may run repeatedly. `faults` has further faults: packets to and from the
+    part are dropped (`unreachable`), or only those to it (`deaf`) or from it (`mute`); its answers are
+    delayed (`slow`); every answer is a 5xx (`errors`); it refuses health checks only (`refuse-checks`); it
+    loses its connection to RabbitMQ (`cut-off`); a node of a cluster of brokers loses all others
+    (`partitioned`).
     """
 
     name: str

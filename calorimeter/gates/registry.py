@@ -107,6 +107,11 @@ RECORDINGS = {"recorded load": "a recorded load (--run RUN)", "baseline": "a bas
 """Needs of gates that an earlier run recorded → how to give them. Such a gate touches no deployment."""
 
 
+def reads_only(gate: Gate) -> bool:
+    """Whether a gate reads files or recordings, and sends nothing to the deployment."""
+    return bool(gate.needs) and set(gate.needs) <= {*FILES, *RECORDINGS}
+
+
 def missing_recordings(gate: Gate, given: Container[str]) -> str | None:
     """The recordings that a gate is judged from and that were not given; None if all were given."""
     missing = [option for need, option in RECORDINGS.items() if need in gate.needs and need not in given]

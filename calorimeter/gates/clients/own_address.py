@@ -6,9 +6,10 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from calorimeter.core import tls_front
 from calorimeter.core.deployment import Address, Api, Backend, Tls, address
 from calorimeter.core.faults.shell_command import CommandResult
-from calorimeter.gates.clients.http_get import connect, request, verifying
+from calorimeter.gates.clients.http_get import connect, request
 
 WITHIN_S = 1.0
 
@@ -28,7 +29,7 @@ class OwnAddress:
 
 def of_backend(backend: Backend, tls: Tls) -> OwnAddress:
     """Where a backend listens."""
-    return OwnAddress(address(backend.address), verifying(tls) if backend.tls else None)
+    return OwnAddress(address(backend.address), tls_front.verifying(tls) if backend.tls else None)
 
 
 def own_address(api: Api, server: str, tls: Tls) -> OwnAddress | None:

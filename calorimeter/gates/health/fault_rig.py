@@ -315,7 +315,10 @@ def _at_once(work: Callable[[FaultTarget], None], targets: Sequence[FaultTarget]
 
 
 def fault_sources(context: Context, api: Api) -> Sequence[str | None]:
-    """The addresses from which clients send during a fault; the operating system's own if none are given."""
+    """The addresses from which clients send during a fault; the operating system picks if none are given.
+
+    Raises InputError if this machine cannot send from them.
+    """
     family = socket.AF_INET6 if ":" in api.front.host else socket.AF_INET
     found = addresses(context.deployment.clients.sources, SOURCES, family=family)
     for source in found[:1] + found[-1:]:

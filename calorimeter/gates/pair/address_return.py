@@ -1,9 +1,9 @@
 """V2: the virtual address returns to the healed proxy, or stays, as the VRRP settings say.
 
 A proxy with `preempt` and the higher priority takes the address back; any other leaves it where it is.
-Requests in flight while the address moves are cut, which VRRP cannot avoid: they are counted, and not judged.
-Every other request that fails from the healing on was sent to a proxy that had the address and could not
-serve.
+Requests in flight while the address moves are cut, which VRRP cannot avoid: they are counted, and not
+judged. Every other request that fails from the healing on was sent to a proxy that had the address and
+could not serve.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ def _judged(trial: PairTrial) -> JudgementBuilder:
     expected, at_end = _should_return(trial), trial.server(trial.quiet_ns, trial.ended_ns)
     builder.figures[f"{prefix_of(trial)}_returns"] = at_end == trial.holder
     if both := trial.both(trial.quiet_ns, trial.ended_ns):
-        builder.against.append(
-            f"{fault} was healed, and {' and '.join(both)} had the virtual address at once"
-        )
+        builder.against.append(f"{fault} was healed, and {' and '.join(both)} had the address at once")
     elif expected is None:
         builder.doubts.append(
             f"{fault}: {trial.holder} or {taker} has no [proxy.vrrp] that says what to expect"
@@ -107,7 +105,7 @@ def _in_time(trial: PairTrial, builder: JudgementBuilder) -> None:
     }
     if taken_s > bound_s + resolution_s + AGREE_S:
         builder.against.append(
-            f"{trial.fault}: the address returned {taken_s:.2f} s after it was healed, the VRRP settings allow "
+            f"{trial.fault}: the address returned {taken_s:.2f} s after it was healed, its settings allow "
             f"{bound_s:.2f} s"
         )
 
@@ -147,6 +145,6 @@ def _remedy(trial: PairTrial) -> str:
         return ""
     needed_s = detection_bounds.recovery_s(trial.checks, "unreachable")
     return (
-        f": it took the address before its own checks had its servers UP, which takes up to {needed_s:g} s; "
+        f": it took the address before its own checks had its servers UP (up to {needed_s:g} s); "
         "`nopreempt`, or a `preempt_delay` that is longer"
     )

@@ -88,7 +88,8 @@ def _doubt(evidence: PairMapping, both: list[str]) -> str | None:
         )
     up = [_up(servers) for servers in _lists(evidence)]
     if any(each != up[0] for each in up):
-        return f"the proxies had different servers UP: {'; '.join(', '.join(sorted(each)) or 'none' for each in up)}"
+        shown = "; ".join(", ".join(sorted(each)) or "none" for each in up)
+        return f"the proxies had different servers UP: {shown}"
     return None
 
 

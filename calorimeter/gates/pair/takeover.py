@@ -9,6 +9,7 @@ they were before the fault, and 100 ms.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from calorimeter.core import vrrp
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run, passed
@@ -47,7 +48,7 @@ def combined(builders: Iterable[JudgementBuilder], good: str) -> Judgement:
 
 
 def doubt_before(trial: PairTrial) -> str | None:
-    """Why a trial says nothing: requests failed, or too few were sent, before its fault; None if it does."""
+    """Why a trial says nothing: failed or too few requests before its fault; None if it says something."""
     early = [a for a in trial.attempts if a.done_ns < trial.fault.at_ns]
     bad = [a for a in early if not a.ok]
     if bad:
@@ -68,8 +69,8 @@ def _judged(trial: PairTrial) -> JudgementBuilder:
         builder.doubts.append(doubt)
     elif both := trial.both(trial.began_ns, trial.fault.at_ns):
         builder.against.append(
-            f"{' and '.join(both)} had the virtual address at once before {trial.fault}: each of them "
-            "believes that the other is gone; see that keepalived runs on both, and that they hear each other"
+            f"{' and '.join(both)} had the virtual address at once before {trial.fault}: see that "
+            "keepalived runs on each of their hosts, and that they hear one another"
         )
     else:
         _move(trial, builder)
@@ -97,7 +98,7 @@ def _move(trial: PairTrial, builder: JudgementBuilder) -> None:
     wanted_s = trial.max_failover_s
     if bound is not None and wanted_s is not None and bound > wanted_s:
         builder.against.append(
-            f"{fault}: the VRRP settings allow {bound:.2f} s for the move, but max_failover_s is {wanted_s:g} s"
+            f"{fault}: its VRRP settings allow {bound:.2f} s, but max_failover_s is {wanted_s:g} s"
         )
     if moved_s is None:
         watched_s = (min(fault.over_ns, trial.ended_ns) - fault.at_ns) / 1e9
@@ -143,7 +144,7 @@ def _resolution_s(trial: PairTrial) -> float:
     """The time between two requests and that of an answer, at most, as they were before the fault."""
     early = [a for a in trial.attempts if a.done_ns < trial.fault.at_ns]
     sent = sorted(a.sent_ns for a in early)
-    apart_ns = max((later - earlier for earlier, later in zip(sent, sent[1:], strict=False)), default=0)
+    apart_ns = max((later - earlier for earlier, later in pairwise(sent)), default=0)
     return (apart_ns + max((a.done_ns - a.sent_ns for a in early), default=0)) / 1e9
 
 
@@ -156,19 +157,17 @@ def _served_after(trial: PairTrial, builder: JudgementBuilder) -> None:
     bad = [a for a in later if not a.ok]
     if bad:
         builder.against.append(
-            f"{trial.fault}: {len(bad)} of {len(later)} requests failed after the address had moved ({bad[0]})"
+            f"{trial.fault}: {len(bad)} of {len(later)} requests failed after the move ({bad[0]})"
         )
 
 
 def _client_figures(trial: PairTrial) -> dict[str, Figure]:
-    """What clients saw from the fault until it was healed; `gap_s` is the longest time without an answer."""
+    """What clients saw until the fault was healed; `gap_s` is the longest time without an answer."""
     name, fault = prefix_of(trial), trial.fault
     during = [a for a in trial.attempts if fault.at_ns < a.done_ns and a.sent_ns < fault.over_ns]
     bad = [a for a in during if not a.ok]
     answers = sorted(a.done_ns for a in trial.attempts if a.ok and a.done_ns < fault.over_ns)
-    gaps = [
-        later - earlier for earlier, later in zip(answers, answers[1:], strict=False) if later > fault.at_ns
-    ]
+    gaps = [later - earlier for earlier, later in pairwise(answers) if later > fault.at_ns]
     return {
         f"{name}_requests": len(during),
         f"{name}_failed": len(bad),
