@@ -77,7 +77,7 @@ def refusal(done: subprocess.CompletedProcess[str]) -> str:
 def test_a_front_that_clients_cannot_use_is_refused(
     name: str, tmp_path: Path, issued: Callable[..., tuple[Path, Path]]
 ) -> None:
-    """By verify with status 2 before the first gate, and by doctor: where, what was found, what is valid."""
+    """By verify (status 2, before any gate) and by doctor: where, what was found, what is valid."""
     given, versions, said = CASES[name]
     server, ca = issued(**given)
     with small_proxy(tmp_path, certificate=server, authority=ca, versions=versions) as at:

@@ -47,6 +47,17 @@ def serves(where: OwnAddress, within_s: float = WITHIN_S) -> bool:
         return False
 
 
+def refuses(where: OwnAddress, within_s: float = WITHIN_S) -> bool:
+    """Whether a connection is refused at once, as if no process listens there."""
+    try:
+        connect(where.at, timeout_s=within_s).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def inject_and_probe(
     own: OwnAddress | None, act: Callable[[], CommandResult]
 ) -> tuple[CommandResult, bool | None]:
