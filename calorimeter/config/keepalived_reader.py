@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.vrrp import Vrrp
 
@@ -77,7 +79,14 @@ def _settings(instance: KeepalivedBlock, script: KeepalivedBlock | None, where: 
                 given[key] = _number(word, kind, f"{where}: {keyword}")
     if script is not None:
         given.setdefault("check_interval_s", 1.0)
-    return Vrrp.model_validate({**given, "preempt": instance.word("nopreempt") is None})
+    try:
+        return Vrrp.model_validate({**given, "preempt": instance.word("nopreempt") is None})
+    except ValidationError as problem:
+        error = problem.errors(include_url=False)[0]
+        words = {key: word for word, (key, _) in (_OF_INSTANCE | _OF_SCRIPT).items()}
+        keyword = words.get(str(error["loc"][0]), str(error["loc"][0]))
+        valid = error["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {keyword}", f"{error['input']!r:.40} given", valid) from problem
 
 
 def _number(word: str, kind: type[int] | type[float], where: str) -> object:
@@ -92,13 +101,13 @@ def parse(text: str, where: str = "keepalived.conf") -> KeepalivedBlock:
     stack = [KeepalivedBlock(())]
     for number, line in enumerate(text.splitlines(), start=1):
         for words, brace in _statements(line):
-            if brace == "}":
-                stack.pop()
             if brace == "{" and words:
                 stack[-1].blocks.append(block := KeepalivedBlock(words))
                 stack.append(block)
-            elif words and stack:
+            elif words:
                 stack[-1].lines.append(words)
+            if brace == "}":
+                stack.pop()
             if not 0 < len(stack) <= DEEPEST or (brace == "{" and not words):
                 raise InputError(f"{where}:{number}", f"an unexpected {brace!r}", "valid: BLOCK { … }")
     if len(stack) > 1:

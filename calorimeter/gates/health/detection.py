@@ -256,9 +256,9 @@ def _forgotten(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilde
     if left:
         longest_s = max((a.done_ns - a.sent_ns) / 1e9 for a in left)
         builder.against.append(
-            f"{fault}: {len(left)} of {len(ours)} requests that came before it was DOWN got neither an answer "
-            f"nor an end in up to {longest_s:.1f} s; HAProxy's attempts take {limit_s:g} s at most: it forgot "
-            "them between two attempts (`option redispatch 1` avoids that, see A7-redispatch-late)"
+            f"{fault}: {len(left)} of {len(ours)} requests that came before it was DOWN got neither an "
+            f"answer nor an end in up to {longest_s:.1f} s; HAProxy's attempts take {limit_s:g} s at most: "
+            "it forgot them between two (`option redispatch 1` avoids that, see A7-redispatch-late)"
         )
 
 
