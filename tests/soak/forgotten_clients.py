@@ -1,8 +1,8 @@
 """Which clients the `haproxy` on $PATH forgets when servers die, by what mends it or does not.
 
-A client is forgotten if it has neither an answer nor an end after twice as long as every timeout. Prints one
-line per setting, for one of two dead servers and for both. Exit status 1 if the setting that the lab and
-`calorimeter generate` write (`option redispatch 1`) forgets one.
+A client is forgotten if it has neither an answer nor an end after twice as long as every timeout. Prints
+one line per setting, for one of two dead servers and for both. Exit status 1 if the setting that the lab
+and `calorimeter generate` write (`option redispatch 1`) forgets one.
 """
 
 from __future__ import annotations

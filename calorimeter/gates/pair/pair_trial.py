@@ -116,9 +116,18 @@ class PairTrial(Model):
 
     @property
     def moved(self) -> Attempt | None:
-        """The first answered request that was sent after the fault: another proxy has answered it, since
-        what is broken cannot."""
-        after = self.answered(self.fault.ended_ns, self.fault.over_ns)
+        """The first request sent after the fault that another proxy has answered.
+
+        That is one that was under way when another proxy counted connections. From the end of the command
+        on it is any: what is broken cannot answer.
+        """
+        signs = [s for s in self.served if s.proxy != self.holder and s.seen_ns > self.fault.at_ns]
+
+        def elsewhere(attempt: Attempt) -> bool:
+            seen = any(s.since_ns < attempt.done_ns and attempt.sent_ns <= s.seen_ns for s in signs)
+            return seen or attempt.sent_ns > self.fault.ended_ns
+
+        after = filter(elsewhere, self.answered(self.fault.at_ns, self.fault.over_ns))
         return min(after, key=lambda attempt: attempt.done_ns, default=None)
 
     @property

@@ -51,6 +51,15 @@ def test_a_command_without_its_moment_is_inconclusive_as_far_as_it_took() -> Non
     assert judged(trial(moved=14.6, fault=slow)).outcome is Outcome.FAIL
 
 
+def test_a_long_command_does_not_make_the_move_late() -> None:
+    """It took effect at 10 s and ended at 15 s: the counters of p2 tell its answers from those of p1."""
+    long = fault(ended_ns=at(15))
+    assert judged(trial(fault=long)).figures["host_unreachable_moved_s"] == 3.01
+    dying = (*steady(5, 10.3), *steady(10.3, 13, 0), *steady(13, 32))  # p1 answers for another 0.3 s
+    judgement = judged(trial(fault=long, attempts=dying))
+    assert judgement.figures["host_unreachable_moved_s"] == 3.01
+
+
 def test_an_address_that_does_not_move_fails_with_the_reason() -> None:
     """keepalived that does not ask its proxy goes on announcing."""
     unasked = {name: each.model_copy(update={"check_interval_s": None}) for name, each in STAYS.items()}
