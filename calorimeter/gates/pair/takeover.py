@@ -121,12 +121,22 @@ def _move(trial: PairTrial, builder: JudgementBuilder) -> None:
     builder.figures[f"{name}_allowed_s"] = round(allowed_s, 3)
     late = f"{fault}: the address moved {moved_s:.2f} s after it, its VRRP settings allow {bound:.2f} s"
     command_s = 0.0 if fault.exact else (fault.ended_ns - fault.at_ns) / 1e9
-    if moved_s > allowed_s + command_s:
+    paused_s = _paused_s(trial)
+    if moved_s > allowed_s + max(command_s, paused_s):
         builder.against.append(late)
-    elif moved_s > allowed_s:
+    elif moved_s > allowed_s + paused_s:
         builder.doubts.append(
-            f"{late}, but its command took {command_s:.2f} s and does not say when it took effect (at_ns=…)"
+            f"{late}, but its command took {command_s:.2f} s and does not print when it took effect"
         )
+    elif moved_s > allowed_s:
+        builder.doubts.append(f"{late}, but this machine was paused for {paused_s:.2f} s in that time")
+
+
+def _paused_s(trial: PairTrial) -> float:
+    """By how much a request was sent late until the address had moved: so late may all clients have been."""
+    until_ns = trial.moved.done_ns if trial.moved else trial.fault.over_ns
+    late = (a.sent_ns - a.due_ns for a in trial.attempts if trial.fault.at_ns < a.sent_ns <= until_ns)
+    return max(late, default=0) / 1e9
 
 
 def _why(trial: PairTrial) -> str:

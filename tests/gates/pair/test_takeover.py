@@ -51,6 +51,17 @@ def test_a_command_without_its_moment_is_inconclusive_as_far_as_it_took() -> Non
     assert judged(trial(moved=14.6, fault=slow)).outcome is Outcome.FAIL
 
 
+def test_a_paused_machine_is_inconclusive_as_far_as_that_explains() -> None:
+    """Its clients sent late, and may have been answered in time otherwise."""
+    good = trial(moved=13.9)
+    late = attempt(13.85, 0).model_copy(update={"due_ns": at(13.6)})
+    judgement = judged(good.model_copy(update={"attempts": (*good.attempts, late)}))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "but this machine was paused for 0.25 s in that time" in judgement.why
+    far = trial(moved=14.5)
+    assert judged(far.model_copy(update={"attempts": (*far.attempts, late)})).outcome is Outcome.FAIL
+
+
 def test_a_long_command_does_not_make_the_move_late() -> None:
     """It took effect at 10 s and ended at 15 s: the counters of p2 tell its answers from those of p1."""
     long = fault(ended_ns=at(15))
