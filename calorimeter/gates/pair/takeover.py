@@ -133,7 +133,7 @@ def _move(trial: PairTrial, builder: JudgementBuilder) -> None:
 
 
 def _paused_s(trial: PairTrial) -> float:
-    """By how much a request was sent late until the address had moved: so late may all clients have been."""
+    """By how much a request was sent late until the move: so late may all clients have been."""
     until_ns = trial.moved.done_ns if trial.moved else trial.fault.over_ns
     late = (a.sent_ns - a.due_ns for a in trial.attempts if trial.fault.at_ns < a.sent_ns <= until_ns)
     return max(late, default=0) / 1e9
