@@ -13,7 +13,7 @@ from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.waiting import poll
 from calorimeter.gates.clients.visit_rounds import apis
 from calorimeter.gates.context import Context, shared
-from calorimeter.gates.evidence.stats_sources import proxy_stats
+from calorimeter.gates.evidence.stats_sources import ProxyStats, proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out
 from calorimeter.gates.health.fault_rig import fault_sources
@@ -29,6 +29,9 @@ BASELINE_S = 1.5
 
 LATE_S = 3.0
 """How long beyond its bound a move is awaited: it is a FAIL by then, and its figure is worth having."""
+
+POLLED_WITHIN_S = 0.5
+"""A poll that is on its way to a dead host is given up early: the next one sees that the host is back."""
 
 UNKNOWN_BOUND_S = 15.0
 READY_S = 60.0
@@ -92,7 +95,10 @@ class PairRig:
         self._apis = apis(context)
         sections = [api.proxy_section for api in self._apis.values()]
         self._stats = {stats.name: stats for stats in proxy_stats(context.deployment)}
-        self._counters = {name: ServedCounters(stats, sections) for name, stats in self._stats.items()}
+        self._counters = {
+            name: ServedCounters(ProxyStats(context.deployment, proxy, POLLED_WITHIN_S), sections)
+            for name, proxy in self._proxies.items()
+        }
         self._addresses = address_commands(context.deployment)
         self._holding: list[Holding] = []
         self._fault: PairFault | None = None
@@ -145,7 +151,7 @@ class PairRig:
         done = carried_out(self.context.injector.inject, given)
         self._fault = PairFault(
             kind=kind, part=given.part, fault=given.fault, at_ns=done.at_ns or done.began_ns,
-            exact=done.at_ns is not None, ended_ns=done.ended_ns,
+            ended_ns=done.ended_ns,
         )  # fmt: skip
 
     def heal(self, given: FaultCommands) -> None:

@@ -34,16 +34,15 @@ class Holding(Model):
 class PairFault(Model):
     """One fault of a part of the proxy that had the address; a moment is 0 if it never came.
 
-    `kind` is that of the part: `proxy`, `host`. `at_ns` is the moment that the command printed (`exact`),
-    else when the command began; `ended_ns` is when it had ended. `heal_began_ns` and `healed_ns` are start
-    and end of the healing command.
+    `kind` is that of the part: `proxy`, `host`. `at_ns` is the moment that the command printed, else when
+    it began; `ended_ns` is when it had ended. `heal_began_ns` and `healed_ns` are start and end of the
+    healing command.
     """
 
     kind: str
     part: str
     fault: str
     at_ns: int
-    exact: bool
     ended_ns: int
     heal_began_ns: int = 0
     healed_ns: int = 0
@@ -131,9 +130,18 @@ class PairTrial(Model):
         return min(after, key=lambda attempt: attempt.done_ns, default=None)
 
     @property
+    def struck_ns(self) -> int:
+        """When the fault took effect, at the earliest: the holder answered until then."""
+        moved = self.moved
+        last_ns = self.fault.over_ns if moved is None else moved.done_ns - 1
+        answers = (a.done_ns for a in self.attempts if a.ok and a.done_ns <= last_ns)
+        return max(max(answers, default=0), self.fault.at_ns)
+
+    @property
     def returned(self) -> Served | None:
-        """The first sign that the healed proxy served clients again."""
-        signs = (s for s in self.served if s.proxy == self.holder and s.seen_ns > self.fault.over_ns)
+        """The first sign that the healed proxy served clients again, between two polls after the healing:
+        the first poll counts what it had served before the fault, too."""
+        signs = (s for s in self.served if s.proxy == self.holder and s.since_ns > self.fault.over_ns)
         return min(signs, key=lambda sign: sign.seen_ns, default=None)
 
 

@@ -58,7 +58,7 @@ def fault(kind: str = "host", name: str = "unreachable", **more: Any) -> PairFau
     """A fault from 10 to 20."""
     given = {
         "kind": kind, "part": "P1" if kind == "host" else "p1", "fault": name, "at_ns": at(10),
-        "exact": True, "ended_ns": at(10.01), "heal_began_ns": at(20), "healed_ns": at(20.1),
+        "ended_ns": at(10.01), "heal_began_ns": at(20), "healed_ns": at(20.1),
     }  # fmt: skip
     return PairFault(**{**given, **more})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.pair.address_return import address_returns_as_configured
-from calorimeter.gates.pair.pair_trial import PairTrial, PairTrials
-from tests.gates.pair.pair_trials import BACK, attempt, holding, steady, trial, trials
+from calorimeter.gates.pair.pair_trial import PairTrial, PairTrials, Served
+from tests.gates.pair.pair_trials import BACK, at, attempt, holding, steady, trial, trials
 
 
 def judged(*given: PairTrial) -> Judgement:
@@ -30,6 +30,14 @@ def test_an_address_that_returns_as_configured_passes() -> None:
     assert judgement.figures["host_unreachable_returned_s"] == 5.0
     assert judgement.figures["host_unreachable_return_bound_s"] == 5.602
     assert judgement.figures["host_unreachable_back_cut"] == 1
+
+
+def test_what_a_proxy_served_before_the_fault_is_no_return() -> None:
+    """Its counters cannot be read while it is cut off: the first poll after the healing counts it."""
+    back = trial(returned=25.0, vrrp=BACK)
+    first = Served(proxy="p1", since_ns=at(9.9), seen_ns=at(20.2), connections=2)
+    judgement = judged(back.model_copy(update={"served": (first, *back.served)}))
+    assert judgement.figures["host_unreachable_returned_s"] == 5.0
 
 
 def test_a_late_return_fails() -> None:

@@ -26,8 +26,8 @@ def test_a_move_within_its_bound_passes_with_what_clients_saw() -> None:
 
 
 def test_later_than_the_bound_fails() -> None:
-    """3.605 s, 0.05 s between requests, 0.01 s for an answer and 0.1 s are allowed."""
-    assert judged(trial(moved=13.75)).outcome is Outcome.PASS
+    """3.605 s, 0.05 s between two answers and 0.1 s are allowed."""
+    assert judged(trial(moved=13.7)).outcome is Outcome.PASS
     judgement = judged(trial(moved=13.9))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == (
@@ -42,15 +42,6 @@ def test_a_dead_proxy_has_the_time_of_its_check_too() -> None:
     assert judged(trial(moved=16, fault=killed)).outcome is Outcome.FAIL
 
 
-def test_a_command_without_its_moment_is_inconclusive_as_far_as_it_took() -> None:
-    """It may have taken effect at its end."""
-    slow = fault(exact=False, ended_ns=at(10.5))
-    judgement = judged(trial(moved=13.9, fault=slow))
-    assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "its command took 0.50 s" in judgement.why
-    assert judged(trial(moved=14.6, fault=slow)).outcome is Outcome.FAIL
-
-
 def test_a_paused_machine_is_inconclusive_as_far_as_that_explains() -> None:
     """Its clients sent late, and may have been answered in time otherwise."""
     good = trial(moved=13.9)
@@ -62,13 +53,13 @@ def test_a_paused_machine_is_inconclusive_as_far_as_that_explains() -> None:
     assert judged(far.model_copy(update={"attempts": (*far.attempts, late)})).outcome is Outcome.FAIL
 
 
-def test_a_long_command_does_not_make_the_move_late() -> None:
-    """It took effect at 10 s and ended at 15 s: the counters of p2 tell its answers from those of p1."""
+def test_a_fault_takes_effect_when_the_answers_end() -> None:
+    """Its command began at 10 s and ended at 15 s: p1 answered until 10.26 s, as p2's counters tell."""
     long = fault(ended_ns=at(15))
     assert judged(trial(fault=long)).figures["host_unreachable_moved_s"] == 3.01
-    dying = (*steady(5, 10.3), *steady(10.3, 13, 0), *steady(13, 32))  # p1 answers for another 0.3 s
+    dying = (*steady(5, 10.3), *steady(10.3, 13, 0), *steady(13, 32))
     judgement = judged(trial(fault=long, attempts=dying))
-    assert judgement.figures["host_unreachable_moved_s"] == 3.01
+    assert judgement.figures["host_unreachable_moved_s"] == 2.75
 
 
 def test_an_address_that_does_not_move_fails_with_the_reason() -> None:
