@@ -39,7 +39,8 @@ class Break:
     of_proxy: bool = False
 
     def __str__(self) -> str:
-        return f"{self.fault} ({', '.join(f'{self.which} {kind}' for kind in self.kinds)})"
+        whose = " of a proxy" if self.of_proxy and self.kinds != ("proxy",) else ""
+        return f"{self.fault} ({', '.join(f'{self.which} {kind}{whose}' for kind in self.kinds)})"
 
     def planned(self, deployment: Deployment) -> list[FaultCommands]:
         """The commands that inject the fault into the parts of a deployment."""
