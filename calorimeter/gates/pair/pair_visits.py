@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calorimeter.core import vrrp
-from calorimeter.core.balance_policy import Policy
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.waiting import poll
+from calorimeter.gates.affinity.turns import has_home
 from calorimeter.gates.clients.visit_rounds import (
     apis,
     described_section,
@@ -50,12 +50,12 @@ def pair_mappings(context: Context) -> PairMappings:
     if lacks := why_no_pair(context):
         return PairMappings(lacks=lacks)
     found = apis(context)
-    hashed = [n for n in found if Policy.of(context.deployment.expect.of(n).balance) is Policy.SOURCE]
     stats = {each.name: each for each in proxy_stats(context.deployment)}
     names = list(stats)
     before = {name: _unvisited(context, name, (names[0], names[1]), stats) for name in found}
-    if hashed:
-        before |= _through_both(context, hashed, stats, before)
+    homes = [name for name, mapping in before.items() if has_home(mapping.first)]
+    if homes:
+        before |= _through_both(context, homes, stats, before)
     return PairMappings(apis=tuple(before.values()))
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from calorimeter.core.balance_policy import Policy
 from calorimeter.core.source_hash import HashServer, Unpredictable
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.described_servers import visit_hash
+from calorimeter.gates.affinity.turns import no_home
 from calorimeter.gates.clients.visits import Visits, by_source, counted, no_violation
 from calorimeter.gates.pair.pair_mapping import PairMapping, PairMappings
 
@@ -21,7 +21,7 @@ def same_backend_on_either_proxy(evidence: PairMappings) -> Judgement:
     """Whether each source was sent to the same backend by two proxies, and is by prediction by all of them.
 
     Not run where no address moves between proxies, and for an API whose balance gives no source a backend
-    of its own. A stick table may choose otherwise than the hash: then what was observed counts.
+    of its own. Where clients stick to the server that they were given first, what was observed counts.
     """
     if evidence.lacks:
         return not_run(evidence.lacks)
@@ -29,12 +29,8 @@ def same_backend_on_either_proxy(evidence: PairMappings) -> Judgement:
 
 
 def _same(evidence: PairMapping) -> Judgement:
-    balance = evidence.first.described.balance
-    policy = Policy.of(balance)
-    if policy is not Policy.SOURCE:
-        return not_run(
-            f"with `balance {balance}`, {policy.decides} decides: no source has a backend of its own"
-        )
+    if (none := no_home(evidence.first)) is not None:
+        return none
     one, two = by_source(evidence.first), by_source(evidence.second)
     both = sorted(one.keys() & two.keys())
     moved = [source for source in both if set(one[source]) != set(two[source])]

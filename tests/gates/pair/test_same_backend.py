@@ -82,11 +82,11 @@ def test_two_versions_whose_rings_differ_fail_by_prediction() -> None:
 
 def test_a_shared_stick_table_counts_as_observed() -> None:
     """What the table knows is not predicted; a source that a failure moved is not judged."""
-    judgement = judged(
-        visits(OTHER_WAY, before=UP), visits(OTHER_WAY, before=UP), tables={"p1": 60, "p2": 60}
-    )
+    wanted = ExpectedBalance(stick_on="src")
+    given = visits(OTHER_WAY, before=UP, described=wanted)
+    judgement = judged(given, given, tables={"p1": 60, "p2": 60})
     assert judgement.outcome is Outcome.PASS, judgement.why
-    assert "as observed (the hash predicts 20 of them)" in judgement.why
+    assert "as observed (not predicted: `stick on src` keeps each client" in judgement.why
     assert "has a stick table (60 entries on p1, 60 entries on p2)" in judgement.why
 
 
@@ -94,7 +94,7 @@ def test_other_balances_are_not_run() -> None:
     """With turns, no source has a backend of its own."""
     judgement = judged(visits(balance="roundrobin"), visits(balance="roundrobin"))
     assert judgement.outcome is Outcome.NOT_RUN
-    assert "with `balance roundrobin`, the servers' turn decides" in judgement.why
+    assert "`balance roundrobin` is wanted: the servers' turn decides" in judgement.why
 
 
 def test_what_cannot_be_compared_is_inconclusive() -> None:
