@@ -224,6 +224,8 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
               "unix:///run/haproxy.sock, tcp://HOST:PORT, http://HOST:PORT/stats.")  # fmt: skip
 @click.option("--log", "logs", multiple=True, metavar="URL",
               help="Source of the proxy's log: udp://HOST:PORT or file:///PATH.")  # fmt: skip
+@click.option("--keepalived", multiple=True, metavar="[NAME=]FILE",
+              help="keepalived.conf of a proxy that shares its address with others.")  # fmt: skip
 @click.option("--management-url", "management_urls", multiple=True, metavar="URL",
               help="URL of RabbitMQ's management API; may be repeated, for each node.")  # fmt: skip
 @click.option(
@@ -247,6 +249,12 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
     "max_recovery_s",
     type=DurationParam(),
     help="Time in which a healed API must serve (default: none).",
+)
+@click.option(
+    "--max-failover",
+    "max_failover_s",
+    type=DurationParam(),
+    help="Time in which a virtual address must leave a dead proxy (default: none).",
 )
 @click.option(
     "--auth-url", envvar="OS_AUTH_URL", metavar="URL", help="URL of Keystone (default: $OS_AUTH_URL)."

@@ -248,14 +248,17 @@ def sabotage_(what: str | None, name: str) -> None:
 
     The lab's deployment.toml is not changed: it describes what should be. `lab heal` ends a sabotage.
     """
-    from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
+    from calorimeter.lab.sabotage import engine_sabotage, pair_sabotage, proxy_sabotage
     from calorimeter.lab.sabotage.found_by import FOUND_BY
 
     ways = {key: each.what for key, each in proxy_sabotage.SABOTAGES.items()}
     ways |= {key: each.what for key, each in engine_sabotage.ENGINE_SABOTAGES.items()}
+    gates = {key: " ".join(FOUND_BY[key]) for key in ways}
+    ways |= {key: each.what for key, each in pair_sabotage.PAIR_SABOTAGES.items()}
+    gates |= {key: f"--proxies 2: {each.gate}" for key, each in pair_sabotage.PAIR_SABOTAGES.items()}
     if what is None:
         for key, text in ways.items():
-            click.echo(f"{key:<16} {text} ({' '.join(FOUND_BY[key])})")
+            click.echo(f"{key:<16} {text} ({gates[key]})")
         return
     if what not in ways:
         raise unknown("lab sabotage", "sabotage", what, ways)
@@ -263,6 +266,8 @@ def sabotage_(what: str | None, name: str) -> None:
     with daemons():
         if what in engine_sabotage.ENGINE_SABOTAGES:
             engine_sabotage.sabotage(name, what)
+        elif what in pair_sabotage.PAIR_SABOTAGES:
+            pair_sabotage.sabotage(name, what)
         else:
             proxy_sabotage.sabotage(name, what)
     click.echo(f"lab {name} is sabotaged ({what}): {ways[what]}", err=True)
@@ -272,10 +277,11 @@ def sabotage_(what: str | None, name: str) -> None:
 @NAME
 def heal(name: str) -> None:
     """End a sabotage: configure the proxy and the engines as the lab's deployment.toml describes them."""
-    from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
+    from calorimeter.lab.sabotage import engine_sabotage, pair_sabotage, proxy_sabotage
 
     open_lab(name).enter_network()
     with daemons():
         engine_sabotage.heal(name)
         proxy_sabotage.heal(name)
+        pair_sabotage.heal(name)
     click.echo(f"lab {name} is healed", err=True)

@@ -28,7 +28,9 @@ class KeepalivedConfig:
     `interface`; it has the prefix /32 unless it names one. `virtual_router` must be unique in the network.
     `advertised_every_s` is the interval at which the holder says that it is there: after three of them, and
     up to one more, another proxy takes the address. VRRP 2 knows whole seconds only; for others VRRP 3 is
-    used.
+    used. A proxy that comes back takes the address from one of a lower priority `preempt_delay_s` later;
+    None: never (`nopreempt`). A delay must be longer than the proxy's own checks need to have its servers
+    UP. `watched`: keepalived asks its proxy whether it works.
     """
 
     name: str
@@ -39,14 +41,15 @@ class KeepalivedConfig:
     priority: int
     virtual_router: int = 51
     advertised_every_s: float = 1
+    preempt_delay_s: float | None = None
+    watched: bool = True
 
 
 def render(config: KeepalivedConfig) -> str:
-    """The text of the file.
-
-    A proxy that comes back does not take the address back (`nopreempt`): its own checks have to run first.
-    """
+    """The text of the file."""
     version = "" if config.advertised_every_s == int(config.advertised_every_s) else "    vrrp_version 3\n"
+    back = "nopreempt" if config.preempt_delay_s is None else f"preempt_delay {config.preempt_delay_s:g}"
+    tracked = _TRACKED if config.watched else ""
     peers = "".join(f"        {address}\n" for address in config.peers)
     return f"""\
 global_defs {{
@@ -65,7 +68,7 @@ vrrp_script haproxy {{
 
 vrrp_instance heat {{
     state BACKUP
-    nopreempt
+    {back}
     interface {config.interface}
     virtual_router_id {config.virtual_router}
     priority {config.priority}
@@ -76,8 +79,12 @@ vrrp_instance heat {{
     virtual_ipaddress {{
         {config.virtual_address} dev {config.interface}
     }}
-    track_script {{
+{tracked}}}
+"""
+
+
+_TRACKED = """\
+    track_script {
         haproxy
-    }}
-}}
+    }
 """

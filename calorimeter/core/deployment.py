@@ -23,6 +23,7 @@ from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.toml import Model, Name, Seconds
 from calorimeter.core.urls import HttpUrl, LogUrl, StatsUrl, check_host
+from calorimeter.core.vrrp import Vrrp
 
 
 class Address(Model):
@@ -133,7 +134,8 @@ class Proxy(Model):
     `http://HOST:PORT/stats` (with `stats_user` and `stats_password`). `logs` lists where its log arrives:
     `udp://HOST:PORT` (the suite listens there) or `file:///var/log/haproxy.log`. `config` lists copies of
     its configuration files; `check_with_haproxy` is whether the gates check them with `haproxy -c`, too.
-    `version` is recorded only. Without `checks`, no detection bound can be computed.
+    `version` is recorded only. Without `checks`, no detection bound can be computed. `vrrp` is given if it
+    shares the front address with other proxies, which move it between them.
     """
 
     name: str = "proxy"
@@ -145,6 +147,7 @@ class Proxy(Model):
     check_with_haproxy: bool = False
     version: str | None = None
     checks: Checks | None = None
+    vrrp: Vrrp | None = None
 
 
 UNVERIFIED = (
@@ -262,6 +265,19 @@ class Deployment(Model):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} has two entries named {twice[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_of_proxies(self) -> Deployment:
+        names = [proxy.name for proxy in self.proxy]
+        for part in self.parts:
+            if part.proxy is not None and part.proxy not in names:
+                close = nearest(part.proxy, names)
+                meant = f"; did you mean {close!r}?" if close else ""
+                raise ValueError(
+                    f"parts: {part.name!r} has proxy {part.proxy!r}, which is none; "
+                    f"valid: {', '.join(names)}{meant}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -71,6 +71,17 @@ def recovery_s(checks: Checks, fault: str) -> float:
     return lost + down + (checks.rise - 1) * fast
 
 
+ATTEMPTS = 4
+BETWEEN_ATTEMPTS_S = 1.0
+"""HAProxy tries a connection once and repeats it three times, with `retries` as it is by default."""
+
+
+def attempts_s(connect_s: float) -> float:
+    """The longest time that HAProxy's attempts of one connection take; `connect_s` is that of one attempt:
+    0 if it is refused, else `timeout connect`."""
+    return ATTEMPTS * (connect_s + BETWEEN_ATTEMPTS_S)
+
+
 def first_check_s(checks: Checks) -> float:
     """The longest time from a proxy's start to the end of a server's first check: HAProxy spreads the first
     checks of its servers over `inter`."""

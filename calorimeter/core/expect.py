@@ -78,6 +78,7 @@ class Expect(Model):
     tcp_keepalive: bool = True
     max_detection_s: Seconds | None = None
     max_recovery_s: Seconds | None = None
+    max_failover_s: Seconds | None = None
     cut_sessions: bool = False
     rpc_timeout_s: Seconds = 60.0
     heartbeat_s: Moment = 60.0
@@ -86,6 +87,12 @@ class Expect(Model):
     reconnect_interval_max_s: Seconds = 30.0
     rest: ApiExpect = ApiExpect()
     cfn: ApiExpect = ApiExpect()
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest that a client may wait for an error: the longest of the proxy's timeouts."""
+        timeouts = (self.timeout_queue_s, self.timeout_server_s, self.timeout_connect_s)
+        return max((timeout for timeout in timeouts if timeout is not None), default=60.0)
 
     def own_balance(self, api: str) -> str | None:
         """The balance wanted for the API `rest` or `cfn`; None if the file does not say it."""

@@ -11,6 +11,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from calorimeter.core import tls_front
 from calorimeter.core.broker_table import Broker
 from calorimeter.core.deployment import Api, Deployment, Proxy
 from calorimeter.core.engine_groups import EngineGroup
@@ -152,16 +153,22 @@ class Context:
         return part
 
     def preflight(self, gates: Iterable[str]) -> None:
-        """Check before the first gate that the deployment answers and that the password is right.
+        """Check before the first gate that the deployment answers, that clients can use its https fronts,
+        and that the password is right.
 
         Raises InputError: an unusable set-up is not a verdict on the deployment.
         """
         from calorimeter.gates.evidence.identity import session
         from calorimeter.gates.evidence.log_listener import open_logs
-        from calorimeter.gates.registry import GATES
+        from calorimeter.gates.registry import GATES, reads_only
 
-        needs = {need for gate_id in gates for need in GATES[gate_id].needs}
+        chosen = [GATES[gate_id] for gate_id in gates]
+        needs = {need for gate in chosen for need in gate.needs}
         self._reach_one(sorted(needs & {"rest", "cfn"}))
+        if not all(map(reads_only, chosen)):
+            for name in ("rest", "cfn"):
+                if (api := self.deployment.api(name)) is not None:
+                    check_tls(self.deployment, name, api)
         if "identity" in needs and self.deployment.identity is not None:
             session(self.deployment)
         if "proxy log" in needs:
@@ -185,6 +192,12 @@ def shared(experiment: Callable[Concatenate[Context, P], T]) -> Callable[Concate
         return context.once(key, lambda: experiment(context, *args, **kwargs))
 
     return run_once
+
+
+def check_tls(deployment: Deployment, name: str, api: Api) -> None:
+    """Raise InputError if the front of an API is https, and clients that verify it cannot use it."""
+    if api.parts.scheme == "https":
+        tls_front.check(f"{deployment.path}: {name}.url", api.url, api.front, deployment.tls)
 
 
 def check_reachable(where: str, api: Api) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from calorimeter.core import engine_groups
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.gates.context import check_reachable
+from calorimeter.gates.context import check_reachable, check_tls
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 State = Literal["ok", "unreachable", "not described"]
@@ -72,6 +72,7 @@ def _front(deployment: Deployment, name: str) -> str:
     api = deployment.api(name)
     assert api is not None
     check_reachable(f"{name}.url", api)
+    check_tls(deployment, name, api)
     return f"{api.url} accepts connections"
 
 

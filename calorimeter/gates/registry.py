@@ -29,21 +29,27 @@ F = TypeVar("F", bound=Callable[..., None])
 class Break:
     """A fault that a gate injects, and which parts of each kind it injects it into.
 
-    Parts for which the owner gave no command are passed over.
+    Parts for which the owner gave no command are passed over; so are those that carry no proxy, if
+    `of_proxy`.
     """
 
     fault: str
     which: Literal["first", "last", "every"] = "first"
     kinds: tuple[str, ...] = ("rest", "cfn")
+    of_proxy: bool = False
 
     def __str__(self) -> str:
-        return f"{self.fault} ({', '.join(f'{self.which} {kind}' for kind in self.kinds)})"
+        whose = " of a proxy" if self.of_proxy and self.kinds != ("proxy",) else ""
+        return f"{self.fault} ({', '.join(f'{self.which} {kind}{whose}' for kind in self.kinds)})"
 
     def planned(self, deployment: Deployment) -> list[FaultCommands]:
         """The commands that inject the fault into the parts of a deployment."""
         found: list[FaultCommands] = []
         for kind in self.kinds:
-            able = [c for part in deployment.parts_of(kind) if (c := commands(part, self.fault))]
+            parts = deployment.parts_of(kind)
+            if self.of_proxy and kind != "proxy":
+                parts = tuple(part for part in parts if part.proxy)
+            able = [c for part in parts if (c := commands(part, self.fault))]
             found += {"first": able[:1], "last": able[-1:], "every": able}[self.which]
         return found
 
@@ -93,6 +99,11 @@ def missing_files(deployment: Deployment, gate: Gate) -> str | None:
 
 RECORDINGS = {"recorded load": "a recorded load (--run RUN)", "baseline": "a baseline (--baseline RUN)"}
 """Needs of gates that an earlier run recorded → how to give them. Such a gate touches no deployment."""
+
+
+def reads_only(gate: Gate) -> bool:
+    """Whether a gate reads files or recordings, and sends nothing to the deployment."""
+    return bool(gate.needs) and set(gate.needs) <= {*FILES, *RECORDINGS}
 
 
 def missing_recordings(gate: Gate, given: Container[str]) -> str | None:

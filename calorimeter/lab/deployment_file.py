@@ -21,7 +21,7 @@ from calorimeter.core.host import netns
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.lab import broker_faults, lab_state, part_faults, tls_files, usage
-from calorimeter.lab.daemons import haproxy, heat, messaging, rabbitmq_node
+from calorimeter.lab.daemons import haproxy, heat, keepalived, messaging, rabbitmq_node
 from calorimeter.lab.hosts import host_faults, network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.lab_topology import LabTopology
@@ -148,6 +148,14 @@ def _proxy(lab: Lab, part: str) -> deployment.Proxy:
         check_with_haproxy=True,
         version=haproxy.version(lab),
         checks=_checks(haproxy.config(lab, part)),
+        vrrp=next(
+            (
+                keepalived.vrrp(lab, own)
+                for own in keepalived.parts(lab)
+                if keepalived.proxy_of(own) == part
+            ),
+            None,
+        ),
     )
 
 
@@ -226,8 +234,23 @@ def _host(lab: Lab, name: str) -> Part:
     off = lab.layout is not None and lab.layout.powers_off(name)
     power = {"kill": f"{base} kill", "start": f"{base} start"} if off else {}
     return Part.model_validate(
-        {"name": name, "kind": "host", "sockets": _sockets(lab, name), "faults": breaks, **power}
+        {
+            "name": name,
+            "kind": "host",
+            "sockets": _sockets(lab, name),
+            "faults": breaks,
+            **_of_proxy(lab, name),
+            **power,
+        }
     )
+
+
+def _of_proxy(lab: Lab, host: str) -> dict[str, str]:
+    """Which of several proxies a host carries, and what prints the host's addresses."""
+    found = [p for p in lab.topology.proxy_parts if keepalived.parts(lab) and lab.machine(p) == host]
+    own = network.namespace(lab.topology.name, host)
+    shown = shlex.join(netns.within(own, "ip", "-o", "address"))
+    return {"proxy": found[0], "addresses": shown} if found else {}
 
 
 def _sockets(lab: Lab, host: str | None) -> str:
@@ -246,7 +269,14 @@ def _part(lab: Lab, name: str, kind: str) -> Part:
     if name in lab.topology.broker_parts and lab.topology.brokers > 1:
         further = broker_faults.injections(base)
     return Part.model_validate(
-        {"name": name, "kind": kind, "sockets": sockets, "faults": further, **commands}
+        {
+            "name": name,
+            "kind": kind,
+            "sockets": sockets,
+            "proxy": keepalived.proxy_of(name) if kind == "keepalived" else None,
+            "faults": further,
+            **commands,
+        }
     )
 
 

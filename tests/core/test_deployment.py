@@ -85,6 +85,11 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
             "expect.rest.weights has 'B', which is no backend; valid: b,",
         ),
         ("[expect]\nweights = { bb = 2 }\n", "is no backend; valid: b, c; did you mean 'b'?"),
+        (
+            '[[proxy]]\nname = "lb-1"\n[[parts]]\nname = "P"\nkind = "host"\nproxy = "lb1"\n',
+            "parts: 'P' has proxy 'lb1', which is none; valid: lb-1; did you mean 'lb-1'?",
+        ),
+        ("[[proxy]]\n[proxy.vrrp]\npriority = 0\n", "0 given; valid: a whole number from 1 to 255"),
         ('[[proxy]]\nstats = ["tcp://a"]\n', "proxy[1].stats[1]: 'tcp://a' given; valid: tcp://HOST:PORT"),
         ('[[proxy]]\nlogs = ["udp://a"]\n', "'udp://a' given; valid: udp://HOST:PORT"),
         ('[[proxy]]\nlogs = ["file://x"]\n', "'file://x' given; valid: file:///PATH, with three slashes"),

@@ -106,13 +106,16 @@ def small_proxy(
     swapped: bool = False,
     client: str = "5s",
     certificate: Path | None = None,
+    authority: Path | None = None,
+    versions: str = "",
     defaults: str = "",
     words: str = "",
 ) -> Iterator[SmallProxy]:
     """A proxy that logs twice to a UDP port and once to a file; its description names `user.sock` alone.
 
     `swapped`: its server a is the described b, and its b the described a. `client` is its `timeout client`;
-    `certificate` a PEM file, with which its front address speaks TLS. `defaults` are more lines of that
+    `certificate` a PEM file, with which its front address speaks TLS, `versions` are words on its versions,
+    and `authority` is who vouches for it (default: itself). `defaults` are more lines of that
     section, `words` end each server line.
     """
     front, udp = free_port(), f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
@@ -131,13 +134,13 @@ def small_proxy(
         config.write_text(
             CONFIG.format(
                 udp=udp, syslog=f"127.0.0.1:{log}", folder=folder, mode=mode, front=front, a=first,
-                b=second, client=client, tls=f"ssl crt {certificate}" if certificate else "",
+                b=second, client=client, tls=f"ssl crt {certificate} {versions}" if certificate else "",
                 defaults=defaults, words=words,
             )
         )  # fmt: skip
         file = folder / "deployment.toml"
         scheme = "https" if certificate else "http"
-        tls = f'\n[tls]\nca_file = "{certificate}"\n' if certificate else ""
+        tls = f'\n[tls]\nca_file = "{authority or certificate}"\n' if certificate else ""
         text = DEPLOYMENT.format(scheme=scheme, front=front, udp=udp, folder=folder, a=a, b=b)
         file.write_text(text + tls)
         process = subprocess.Popen(["haproxy", "-q", "-db", "-f", str(config)])

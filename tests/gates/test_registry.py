@@ -55,6 +55,17 @@ def test_only_what_will_be_broken_is_announced(gate: str, broken: list[str]) -> 
     assert [each.part for each in planned] == broken
 
 
+def test_only_hosts_that_carry_a_proxy_are_announced() -> None:
+    """Gates V break neither the hosts of APIs nor their links."""
+    hosts = [{"name": n, "kind": "host", "kill": "k", "start": "s"} for n in ("P1", "A")]
+    hosts[0]["proxy"] = "proxy"
+    tree = deployment().model_dump(mode="json", exclude_none=True)
+    more = {"proxy": [{}], "parts": [*tree["parts"], *hosts]}
+    described = Deployment.model_validate({**tree, **more}, strict=False)
+    planned = known()["V1"].planned(described, may_break=True)
+    assert [(each.part, each.fault) for each in planned] == [("P1", "kill")]
+
+
 def test_optional_faults_are_announced_only_if_they_are_allowed() -> None:
     """P5 is passive, but breaks the last backend of each API that has commands, if faults are allowed."""
     gate = known()["P5"]

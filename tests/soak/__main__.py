@@ -57,6 +57,10 @@ SOAKS = {
         "tests.soak.pair",
         "the faults of a pair of proxies: how long clients notice, and what they get",
     ),
+    "forgotten-clients": (
+        "tests.soak.forgotten_clients",
+        "clients of dead servers that HAProxy neither answers nor closes, by the options that matter",
+    ),
     "remedy": (
         "tests.soak.remedy",
         "gate H9 and a frozen broker, with and without the deeper health check",

@@ -40,6 +40,7 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
         timeout_http_request_s=front.timeout_s("http-request") or None,
         max_detection_s=answers.max_detection_s,
         max_recovery_s=answers.max_recovery_s,
+        max_failover_s=answers.max_failover_s,
         cut_sessions=_cut(servers),
         tcp_keepalive=bool(front.option("tcpka", "clitcpka") and back.option("tcpka", "srvtcpka")),
         rpc_timeout_s=float(subject.rpc_response_timeout_s),

@@ -18,6 +18,7 @@ class Answers:
     cfn_url: str | None = None
     stats: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    keepalived: tuple[str, ...] = ()
     management_urls: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     engine_workers: int | None = None
@@ -29,6 +30,7 @@ class Answers:
     """Keystone's URL in the cloud's entry."""
     max_detection_s: float | None = None
     max_recovery_s: float | None = None
+    max_failover_s: float | None = None
     auth_url: str | None = None
     username: str | None = None
     password_env: str = "OS_PASSWORD"  # noqa: S105 - the name of a variable

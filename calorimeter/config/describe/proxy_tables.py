@@ -6,13 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from calorimeter.config import keepalived_reader
 from calorimeter.config.audit.subject import HeatProxy
 from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.describe.stats_urls import pages, socket_urls
 from calorimeter.config.haproxy import ProxiedService
+from calorimeter.core import files
 from calorimeter.core.deployment import Checks, Proxy
 from calorimeter.core.errors import InputError
+from calorimeter.core.vrrp import Vrrp
 
 _NAMED_URL = re.compile(r"([\w.-]+)=(\w+://.*)")
 
@@ -53,6 +57,7 @@ def table(proxy: HeatProxy, answers: Answers, *, only: bool) -> DescribedProxy:
         stats_user=user,
         logs=logs,
         checks=_checks(proxy.services["rest"]),
+        vrrp=_vrrp(proxy, answers.keepalived, only=only),
     )
     return DescribedProxy(described, password, tuple(missing))
 
@@ -67,6 +72,18 @@ def _of(proxy: HeatProxy, option: str, urls: tuple[str, ...], *, only: bool) -> 
         if named is None or named[1] == proxy.name:
             found.append(named[2] if named else url)
     return tuple(found)
+
+
+def _vrrp(proxy: HeatProxy, given: tuple[str, ...], *, only: bool) -> Vrrp | None:
+    """The settings in the keepalived.conf that the owner gives for a proxy; None if there is none."""
+    found = []
+    for word in given:
+        name, named, path = word.partition("=")
+        if not only and not named:
+            raise InputError("--keepalived", f"{word!r} given", f"valid: {proxy.name}={word}")
+        if only or name == proxy.name:
+            found.append(path if named and name == proxy.name else word)
+    return keepalived_reader.read(files.read_text(Path(found[-1])), found[-1]) if found else None
 
 
 def _stats(proxy: HeatProxy, given: tuple[str, ...]) -> tuple[tuple[str, ...], str | None, str | None]:

@@ -100,7 +100,12 @@ class _Writer:
         if not part.control:
             return part
         host, service = self._host(part.host or place.host), self._service(part, place)
-        more = Part(name=part.name, kind=part.kind, sockets=host.script(host.words("ss", "-tanoe")))
+        more = Part(
+            name=part.name,
+            kind=part.kind,
+            sockets=host.script(host.words("ss", "-tanoe")),
+            addresses=host.script(host.words("ip", "-o", "address")),
+        )
         if service is not None:
             more = _of_service(more, host, service)
         if part.kind in APIS and service is not None and self._ports:

@@ -30,11 +30,12 @@ class Part(Model):
 
     `kill` crashes the part (SIGKILL), `stop` stops it cleanly, `start` starts it after either. `freeze`
     pauses it, `thaw` continues it. `drain` takes it out of the proxy, `undrain` puts it back. `sockets`
-    prints its host's socket table (`ss -tanoe`). `start`, `thaw` and `undrain` may run repeatedly. `faults`
-    has further faults: packets to and from the part are dropped (`unreachable`), or only those to it
-    (`deaf`) or from it (`mute`); its answers are delayed (`slow`); every answer is a 5xx (`errors`); it
-    refuses health checks only (`refuse-checks`); it loses its connection to RabbitMQ (`cut-off`); a node of
-    a cluster of brokers loses all others (`partitioned`).
+    prints its host's socket table (`ss -tanoe`), `addresses` its host's addresses (`ip -o address`).
+    `proxy` names the proxy that a host carries or a keepalived watches. `start`, `thaw` and `undrain` may
+    run repeatedly. `faults` has further faults: packets to and from the part are dropped (`unreachable`),
+    or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`); every answer is a 5xx
+    (`errors`); it refuses health checks only (`refuse-checks`); it loses its connection to RabbitMQ
+    (`cut-off`); a node of a cluster of brokers loses all others (`partitioned`).
 
     A command that is not given is not allowed, unless `[control]` writes it (`control = false`: it does
     not). `host` is the machine that `[control]` reaches the part on, `service` its systemd unit or
@@ -54,4 +55,6 @@ class Part(Model):
     drain: str | None = None
     undrain: str | None = None
     sockets: str | None = None
+    addresses: str | None = None
+    proxy: str | None = None
     faults: dict[FurtherFault, Injection] = {}

@@ -17,7 +17,8 @@ class Failover(Model):
     if the proxy did not show that state in time. `checked` is whether the proxy checks the victim at all.
     `happened` is whether the victim had stopped answering at its own address when the kill command ended;
     None if it cannot be reached there. `retries_s` is how long HAProxy's attempts of one connection take at
-    most, with its three retries 1 s apart (None: the timeout of an attempt is not known).
+    most, with its three retries 1 s apart (None: the timeout of an attempt is not known). An attempt that
+    the victim's own address refuses takes no time.
     """
 
     api: str

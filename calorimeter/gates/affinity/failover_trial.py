@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 from calorimeter.core import waiting
 from calorimeter.core.deployment import Api
-from calorimeter.core.detection_bounds import answer_s, detection_s, recovery_s
+from calorimeter.core.detection_bounds import answer_s, attempts_s, detection_s, recovery_s
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.gates.affinity.failover_evidence import Failover, Failovers
 from calorimeter.gates.clients.attribution import Attribution
-from calorimeter.gates.clients.own_address import inject_and_probe, own_address
+from calorimeter.gates.clients.own_address import inject_and_probe, own_address, refuses
 from calorimeter.gates.clients.visit_rounds import apis, round_of_visits, sources, strongest
 from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources, visit_all
 from calorimeter.gates.clients.visits import Visit, Visits
@@ -39,10 +39,6 @@ MANY_IN_FLIGHT = 256
 
 ROUND_TRIES = 3
 
-ATTEMPTS = 4
-BETWEEN_ATTEMPTS_S = 1.0
-"""HAProxy tries a connection once and repeats it three times, with `retries` as it is by default."""
-
 PROBING = 10
 """Sources of the victim, and as many of other servers, that visit from the kill on."""
 
@@ -68,6 +64,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
             context.say(f"{fault.part} {fault.fault}")
             done, happened = inject_and_probe(own, lambda: carried_out(injector.inject, fault))
             killed_ns = done.at_ns or done.began_ns
+            refused = own is not None and refuses(own)
             down_ns = await_state(context, stats, api, fault, up=False) if checked else None
             if not checked:
                 time.sleep(UNCHECKED_S)  # what clients meet in that time is what is measured
@@ -91,12 +88,12 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
         down_ns=down_ns,
         started_ns=healed.at_ns or healed.began_ns,
         up_ns=up_ns,
-        retries_s=_retries_s(context.deployment.expect.timeout_connect_s),
+        retries_s=_retries_s(0.0 if refused else context.deployment.expect.timeout_connect_s),
     )
 
 
 def _retries_s(connect_s: float | None) -> float | None:
-    return None if connect_s is None else ATTEMPTS * (connect_s + BETWEEN_ATTEMPTS_S)
+    return None if connect_s is None else attempts_s(connect_s)
 
 
 def steady_round(

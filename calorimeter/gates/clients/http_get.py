@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from calorimeter.core import tls_front
 from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.gates.clients.visits import NO_ANSWER
 
@@ -232,16 +233,7 @@ def request(
 
 def tls_context(api: Api, tls: Tls) -> ssl.SSLContext | None:
     """How a TLS front is verified; None for plain HTTP."""
-    return verifying(tls) if api.parts.scheme == "https" else None
-
-
-def verifying(tls: Tls) -> ssl.SSLContext:
-    """How a server that speaks TLS is verified."""
-    context = ssl.create_default_context(cafile=tls.ca_file)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return tls_front.verifying(tls) if api.parts.scheme == "https" else None
 
 
 def connect(

@@ -6,9 +6,10 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from calorimeter.core import tls_front
 from calorimeter.core.deployment import Address, Api, Backend, Tls, address
 from calorimeter.core.faults.shell_command import CommandResult
-from calorimeter.gates.clients.http_get import connect, request, verifying
+from calorimeter.gates.clients.http_get import connect, request
 
 WITHIN_S = 1.0
 
@@ -28,7 +29,7 @@ class OwnAddress:
 
 def of_backend(backend: Backend, tls: Tls) -> OwnAddress:
     """Where a backend listens."""
-    return OwnAddress(address(backend.address), verifying(tls) if backend.tls else None)
+    return OwnAddress(address(backend.address), tls_front.verifying(tls) if backend.tls else None)
 
 
 def own_address(api: Api, server: str, tls: Tls) -> OwnAddress | None:
@@ -44,6 +45,17 @@ def serves(where: OwnAddress, within_s: float = WITHIN_S) -> bool:
             return bool(client.recv(1))
     except OSError:
         return False
+
+
+def refuses(where: OwnAddress, within_s: float = WITHIN_S) -> bool:
+    """Whether a connection is refused at once, as if no process listens there."""
+    try:
+        connect(where.at, timeout_s=within_s).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def inject_and_probe(

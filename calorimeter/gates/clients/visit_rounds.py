@@ -113,7 +113,7 @@ def round_of_visits(
     """
     api = context.api(api_name)
     context.say(f"{len(clients)} sources visit {api_name}" + (f", {times} times" if times > 1 else ""))
-    start = _section(context, api_name, attribution)
+    start = described_section(context, api_name, attribution.stats)
     policy = start.described.policy
     counted = proxy_polling.chosen(attribution.stats, api.proxy_section)
     attribution.start([api])
@@ -183,7 +183,7 @@ def seen_again(
     return found, len(visits) - len(made)
 
 
-def _section(context: Context, api_name: str, attribution: Attribution) -> Visits:
+def described_section(context: Context, api_name: str, stats: Sequence[StatsSource]) -> Visits:
     """What is known of an API's section before its visits."""
     api, wanted = context.api(api_name), context.deployment.expect.of(api_name)
     return Visits(
@@ -197,10 +197,10 @@ def _section(context: Context, api_name: str, attribution: Attribution) -> Visit
             hash_type=wanted.hash_type,
             weights=wanted.weights,
         ),
-        before=proxy_polling.servers(attribution.stats, api.proxy_section),
+        before=proxy_polling.servers(stats, api.proxy_section),
         backends=proxy_polling.resolved(api),
-        placed=proxy_polling.placed(attribution.stats, api.proxy_section),
-        haproxy=proxy_polling.version(attribution.stats)
+        placed=proxy_polling.placed(stats, api.proxy_section),
+        haproxy=proxy_polling.version(stats)
         or next((proxy.version for proxy in context.deployment.proxy), None),
     )
 

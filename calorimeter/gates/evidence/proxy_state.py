@@ -165,6 +165,17 @@ def read_info(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def read_tables(text: str) -> dict[str, int]:
+    """Name → entries of `show table`, whose lines are `# table: NAME, type: ip, size:102400, used:3`."""
+    found = {}
+    for line in text.splitlines():
+        fields = [word.strip().partition(":") for word in line.removeprefix("# ").split(",")]
+        values = {name.strip(): value.strip() for name, _, value in fields}
+        if line.startswith("# table:") and is_digits(values.get("used", "")[:18]):
+            found[values["table"]] = int(values["used"][:18])
+    return found
+
+
 def read_sessions(text: str) -> tuple[LiveSession, ...]:
     """The sessions of `show sess`, without those of the stats socket itself (frontend GLOBAL)."""
     sessions = []

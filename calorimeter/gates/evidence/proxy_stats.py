@@ -25,6 +25,7 @@ from calorimeter.gates.evidence.proxy_state import (
     read_servers_state,
     read_sessions,
     read_stat,
+    read_tables,
 )
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
 
@@ -70,6 +71,10 @@ class StatsSource:
     def show_sess(self) -> tuple[LiveSession, ...]:
         """The live sessions, without that of the stats socket itself."""
         return self.read("show sess", lambda text, where: read_sessions(text))
+
+    def show_tables(self) -> dict[str, int]:
+        """Name → entries of each stick table."""
+        return self.read("show table", lambda text, where: read_tables(text))
 
     def show_servers_state(self) -> tuple[ServerState, ...]:
         """The rows of `show servers state`."""

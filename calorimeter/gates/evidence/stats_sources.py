@@ -7,7 +7,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from calorimeter.core.deployment import Deployment, Proxy
-from calorimeter.gates.evidence.proxy_stats import StatsPage, StatsSocket, StatsSource
+from calorimeter.gates.evidence.proxy_stats import TIMEOUT_S, StatsPage, StatsSocket, StatsSource
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
 
 T = TypeVar("T")
@@ -21,12 +21,12 @@ class ProxyStats(StatsSource):
     every source's reason) names each source with its reason.
     """
 
-    def __init__(self, deployment: Deployment, proxy: Proxy) -> None:
+    def __init__(self, deployment: Deployment, proxy: Proxy, timeout_s: float = TIMEOUT_S) -> None:
         """Contacts nothing yet. Raises `EvidenceUnavailable` if the proxy names no stats, and `InputError`
         if a URL is malformed or the password cannot be read."""
         if not proxy.stats:
             raise EvidenceUnavailable(str(deployment.path), f"proxy {proxy.name!r} names no stats")
-        sources = [_source(deployment, proxy, url) for url in proxy.stats]
+        sources = [_source(deployment, proxy, url, timeout_s) for url in proxy.stats]
         self.name = proxy.name
         self.sources = tuple(sorted(sources, key=lambda source: not source.shows_sessions))
         self._use(self.sources[0])
@@ -73,8 +73,10 @@ def proxy_stats_if_visible(deployment: Deployment) -> tuple[ProxyStats, ...]:
         return ()
 
 
-def _source(deployment: Deployment, proxy: Proxy, url: str) -> StatsSource:
+def _source(deployment: Deployment, proxy: Proxy, url: str, timeout_s: float) -> StatsSource:
     if urlsplit(url).scheme in ("unix", "tcp"):
-        return StatsSocket(url)
+        return StatsSocket(url, timeout_s)
     password = deployment.reveal(proxy.stats_password) if proxy.stats_password else None
-    return StatsPage(url, proxy.stats_user, password, verify=deployment.tls.for_requests)
+    return StatsPage(
+        url, proxy.stats_user, password, verify=deployment.tls.for_requests, timeout_s=timeout_s
+    )

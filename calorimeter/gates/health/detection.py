@@ -32,6 +32,9 @@ AGREE_S = 0.1
 SLOW_S = 1.0
 """From here on an answered request is counted as slow; nothing is judged by it."""
 
+FORGOTTEN = 2
+"""Times as long as HAProxy's attempts take, from which on a client that still waits is forgotten."""
+
 FEWEST = 20
 """Requests needed before the fault, to know that the deployment was healthy then."""
 
@@ -68,6 +71,7 @@ def detected_in_time(evidence: FaultTrials) -> Judgement:
         for fault in trial.injected:
             _detected(trial, fault, builder)
             _served_after(trial, fault, builder)
+            _forgotten(trial, fault, builder)
             builder.figures |= _client_figures(trial, fault)
     if not builder.against:
         cut = [trial for trial in evidence.trials if trial.wanted.cut_sessions]
@@ -242,6 +246,30 @@ def _served_after(trial: FaultTrial, fault: InjectedFault, builder: JudgementBui
                 f"{fault}: {len(hung)} requests stayed on it for up to {longest_s:.1f} s after it was "
                 "DOWN; `on-marked-down shutdown-sessions` ends them"
             )
+
+
+def _forgotten(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder) -> None:
+    """Judge whether clients that came between the fault and DOWN got an answer or an end.
+
+    A dead server refuses each of HAProxy's attempts at once, so they are over within `attempts_s`. Clients
+    of other servers are left out, if each has its own: those may be slow themselves.
+    """
+    down = trial.down(fault)
+    if down is None or not fault.refuses:
+        return
+    homes = trial.homes(fault) if trial.wanted.by_source(fault.api) else {}
+    window = [a for a in trial.clients(fault.api) if fault.at_ns < a.sent_ns < down.seen_ns]
+    ours = [a for a in window if homes.get(a.source, fault.server) == fault.server]
+    limit_s = detection_bounds.attempts_s(0.0)
+    left = [a for a in ours if a.unended and a.done_ns - a.sent_ns > FORGOTTEN * limit_s * 1e9]
+    builder.figures[f"{prefix(fault)}_forgotten"] = len(left)
+    if left:
+        longest_s = max((a.done_ns - a.sent_ns) / 1e9 for a in left)
+        builder.against.append(
+            f"{fault}: {len(left)} of {len(ours)} requests that came before it was DOWN got neither an "
+            f"answer nor an end in up to {longest_s:.1f} s; HAProxy's attempts take {limit_s:g} s at most: "
+            "it forgot them between two (`option redispatch 1` avoids that, see A7-redispatch-late)"
+        )
 
 
 def _hung(trial: FaultTrial, fault: InjectedFault, down: StatusChange) -> Iterator[Attempt]:

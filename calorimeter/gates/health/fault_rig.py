@@ -179,7 +179,7 @@ class FaultRig:
         self._apis = {t.api: context.api(t.api) for t in targets}
         self.expectations = _expectations(context)
         self._noted: dict[str, list[DirectRequest]] = {t.key: [] for t in targets}
-        self._sources = {name: _sources(context, api) for name, api in self._apis.items()}
+        self._sources = {name: fault_sources(context, api) for name, api in self._apis.items()}
         self.probes = Probes(
             self._apis,
             self._sources,
@@ -321,7 +321,11 @@ def _at_once(work: Callable[[FaultTarget], None], targets: Sequence[FaultTarget]
         list(pool.map(work, targets))
 
 
-def _sources(context: Context, api: Api) -> Sequence[str | None]:
+def fault_sources(context: Context, api: Api) -> Sequence[str | None]:
+    """The addresses from which clients send during a fault; the operating system picks if none are given.
+
+    Raises InputError if this machine cannot send from them.
+    """
     family = socket.AF_INET6 if ":" in api.front.host else socket.AF_INET
     found = addresses(context.deployment.clients.sources, SOURCES, family=family)
     for source in found[:1] + found[-1:]:
@@ -331,11 +335,10 @@ def _sources(context: Context, api: Api) -> Sequence[str | None]:
 
 def _expectations(context: Context) -> Expectations:
     expect = context.deployment.expect
-    timeouts = (expect.timeout_queue_s, expect.timeout_server_s, expect.timeout_connect_s)
     return Expectations(
         max_detection_s=expect.max_detection_s,
         max_recovery_s=expect.max_recovery_s,
         cut_sessions=expect.cut_sessions,
-        hang_s=max((t for t in timeouts if t is not None), default=60.0),
+        hang_s=expect.longest_wait_s,
         balance={api: expect.of(api).balance for api in ("rest", "cfn")},
     )

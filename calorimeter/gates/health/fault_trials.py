@@ -9,6 +9,7 @@ from calorimeter.core import detection_bounds
 from calorimeter.core.waiting import poll
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.health.detection import FORGOTTEN
 from calorimeter.gates.health.fault_rig import FaultRig, FaultTarget, fault_targets
 from calorimeter.gates.health.rpc_requests import RpcClient
 from calorimeter.gates.health.trial import FaultTrial, FaultTrials
@@ -62,7 +63,7 @@ def outage(context: Context, fault: str, direct_path: str = "/") -> FaultTrial:
         time.sleep(AFTER_S)
         rig.heal()
         _await_back(rig, fault)
-        return rig.trial()
+        return rig.trial(wait_s=FORGOTTEN * detection_bounds.attempts_s(0.0) + AFTER_S)
 
 
 @shared

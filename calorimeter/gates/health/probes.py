@@ -22,7 +22,7 @@ from calorimeter.gates.clients.log_join import with_lines
 from calorimeter.gates.clients.own_address import OwnAddress
 from calorimeter.gates.clients.visiting import Sources
 from calorimeter.gates.evidence.proxy_log import LoggedConnection
-from calorimeter.gates.health.trial import Attempt, DirectRequest
+from calorimeter.gates.health.trial import CUT_OFF, Attempt, DirectRequest
 
 EVERY_S = 0.5
 """One source's interval: with many sources, start and end of an outage are seen far more finely."""
@@ -33,8 +33,6 @@ DIRECT_S = 2.0
 
 IN_FLIGHT = 40
 """Requests of one source that may be open at once; one that is due beyond that is recorded as `dropped`."""
-
-CUT_OFF = "not answered when the experiment ended"
 
 
 @dataclass(eq=False)

@@ -5,13 +5,22 @@ All moments are ns since the epoch.
 
 from __future__ import annotations
 
+import errno
+import os
+
 from calorimeter.core.balance_policy import Policy
 from calorimeter.core.deployment import Checks
 from calorimeter.core.toml import Model
 from calorimeter.gates.clients.lost_lines import uneven
+from calorimeter.gates.clients.visits import NO_ANSWER
+
+REFUSED = os.strerror(errno.ECONNREFUSED)
 
 FAR_NS = 1 << 62
 """A moment that never comes."""
+
+CUT_OFF = "not answered when the experiment ended"
+"""`Attempt.error` of a request that was still open then."""
 
 SEEN = 0.25
 """The part of all answered requests that the log must name: with fewer, a stray one may stay unseen."""
@@ -52,6 +61,11 @@ class Attempt(Model):
     def ok(self) -> bool:
         """Whether it was answered without a server error."""
         return 0 < self.status < 500
+
+    @property
+    def unended(self) -> bool:
+        """Whether it was neither answered nor closed as long as anybody waited."""
+        return not self.status and self.error.startswith((NO_ANSWER, CUT_OFF))
 
     @property
     def response_s(self) -> float:
@@ -109,6 +123,12 @@ class InjectedFault(Model):
         if not during and not late:
             return None
         return not any(request.healthy for request in during)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the backend's own address refused connections during the fault."""
+        during = (r for r in self.direct if self.at_ns < r.sent_ns and r.done_ns < self.over_ns)
+        return any(request.error == REFUSED for request in during)
 
     @property
     def serving_ns(self) -> int:

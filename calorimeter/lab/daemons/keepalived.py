@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from calorimeter.config import keepalived_writer
+from calorimeter.config import keepalived_reader, keepalived_writer
+from calorimeter.config.keepalived_writer import KeepalivedConfig
 from calorimeter.core import files
+from calorimeter.core.vrrp import Vrrp
 from calorimeter.lab import programs
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon
@@ -30,22 +32,34 @@ def _home(lab: Lab, part: str) -> Path:
     return lab.folder / part
 
 
-def prepare(lab: Lab, part: str) -> None:
-    """Write the configuration. The first proxy takes the address first."""
+def config(lab: Lab, part: str) -> KeepalivedConfig:
+    """The configuration of a keepalived. The first proxy takes the address first."""
     assert lab.layout is not None
-    others = [each for each in parts(lab) if each != part]
-    home = _home(lab, part)
-    files.make_folder(home)
-    config = keepalived_writer.KeepalivedConfig(
+    return KeepalivedConfig(
         name=part,
         interface=network.INTERFACE,
         address=lab.host(part),
-        peers=tuple(lab.host(other) for other in others),
+        peers=tuple(lab.host(other) for other in parts(lab) if other != part),
         virtual_address=f"{lab.host('rest')}/32",
         priority=100 + len(parts(lab)) - parts(lab).index(part),
         advertised_every_s=ADVERTISED_EVERY_S,
     )
-    write_private(home / "keepalived.conf", keepalived_writer.render(config))
+
+
+def conf(lab: Lab, part: str) -> Path:
+    """The configuration file of a keepalived."""
+    return _home(lab, part) / "keepalived.conf"
+
+
+def prepare(lab: Lab, part: str, other: KeepalivedConfig | None = None) -> None:
+    """Write the configuration, or `other`."""
+    files.make_folder(_home(lab, part))
+    write_private(conf(lab, part), keepalived_writer.render(other or config(lab, part)))
+
+
+def vrrp(lab: Lab, part: str) -> Vrrp:
+    """What the deployment file says of a keepalived: its intended settings."""
+    return keepalived_reader.read(keepalived_writer.render(config(lab, part)))
 
 
 def daemon(lab: Lab, part: str) -> Daemon:
@@ -61,7 +75,7 @@ def daemon(lab: Lab, part: str) -> Daemon:
         part=part,
         argv=(
             *(str(programs.keepalived()), "--dont-fork", "--vrrp", "--log-console", "--no-syslog"),
-            *("--use-file", str(home / "keepalived.conf")),
+            *("--use-file", str(conf(lab, part))),
             *("--pid", str(left[0]), "--vrrp_pid", str(left[1])),
         ),
         ready=lambda: left[1].exists() and readiness.accepts(lab.host("rest"), lab.port("rest")),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from calorimeter.lab.sabotage.pair_sabotage import PAIR_SABOTAGES
+
 FOUND_BY: Mapping[str, tuple[str, ...]] = {
     "roundrobin": ("A5", "S1", "S2", "S3", "S5", "S6", "S7"),
     "leastconn": ("A5", "S1", "S2", "S3", "S5", "S6", "S7"),
@@ -47,4 +49,5 @@ RED_IN_TESTS: Mapping[str, str] = {
 
 def sabotages(gate_id: str) -> list[str]:
     """The sabotages that turn a gate red."""
-    return [sabotage for sabotage, gates in FOUND_BY.items() if gate_id in gates]
+    found = [sabotage for sabotage, gates in FOUND_BY.items() if gate_id in gates]
+    return found + [name for name, each in PAIR_SABOTAGES.items() if each.gate == gate_id]

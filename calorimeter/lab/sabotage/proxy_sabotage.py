@@ -226,10 +226,10 @@ def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
 def _take_over(lab: Lab, change: Callable[[ProxyConfig], ProxyConfig] = lambda config: config) -> None:
     """Give each proxy its configuration with a change."""
     for part in lab.topology.proxy_parts:
-        _replace(lab, part, change(haproxy.config(lab, part)))
+        replace_config(lab, part, change(haproxy.config(lab, part)))
 
 
-def _replace(lab: Lab, part: str, config: ProxyConfig) -> None:
+def replace_config(lab: Lab, part: str, config: ProxyConfig) -> None:
     """Start a new HAProxy process; wait until it is the only one and accepts on all addresses."""
     before = processes.running(lab.folder, part)
     haproxy.prepare(lab, part, config)

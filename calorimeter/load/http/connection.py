@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import gevent
 from gevent import monkey
 
+from calorimeter.core import tls_front
 from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.core.errors import InputError
 
@@ -58,25 +59,13 @@ def endpoint(address: Address, scheme: str = "http", tls: Tls | None = None) -> 
     except OSError as problem:
         raise InputError(str(address), f"cannot be resolved ({problem.strerror})") from problem
     family, _, _, _, sockaddr = found[0]
-    context = tls_context(tls or Tls()) if scheme == "https" else None
+    context = tls_front.verifying(tls or Tls()) if scheme == "https" else None
     return Endpoint(address.host, address.port, family, sockaddr, context)
 
 
 def front_endpoint(api: Api, tls: Tls) -> Endpoint:
     """The endpoint of an API's front address. Raises InputError if it cannot be resolved."""
     return endpoint(api.front, api.parts.scheme, tls)
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    """The certificate checks that a deployment asks for. Raises InputError if `ca_file` cannot be used."""
-    try:
-        context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
-    except OSError as problem:
-        raise InputError(f"tls.ca_file {tls.ca_file}", f"cannot be used ({problem})") from problem
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class Connection:

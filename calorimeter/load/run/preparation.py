@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from calorimeter.core import tls_front
 from calorimeter.core.deployment import Api, Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
@@ -76,6 +77,8 @@ def _front(deployment: Deployment, name: str, token: Token, tagged: bool) -> Api
     to, sources = target(deployment, name)
     described = deployment.api(name)
     assert described is not None
+    if described.parts.scheme == "https":
+        tls_front.check(f"{deployment.path}: {name}.url", described.url, described.front, deployment.tls)
     api: StackApi = (
         RestApi(described, to, token, tagged)
         if name == "rest"

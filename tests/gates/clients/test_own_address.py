@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.core.deployment import Backend, Tls
-from calorimeter.gates.clients.own_address import of_backend, serves
+from calorimeter.gates.clients.own_address import of_backend, refuses, serves
 from calorimeter.lab import authority
 
 
@@ -76,3 +77,17 @@ def test_the_urls_of_a_backend_have_its_scheme(folder: Path) -> None:
     known = Tls(ca_file=folder / "ca.pem")
     assert of_backend(Backend(name="a", address="[::1]:8004", tls=True), known).url == "https://[::1]:8004"
     assert of_backend(Backend(name="a", address="[::1]:8004"), known).url == "http://[::1]:8004"
+
+
+def test_a_port_without_a_process_refuses(ports: tuple[int, int]) -> None:
+    """One that accepts and does not answer refuses nothing; nor does one that cannot be reached in time."""
+    with socket.socket() as bound, socket.socket() as silent:
+        bound.bind(("127.0.0.1", 0))
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(1)
+        free, mute = (each.getsockname()[1] for each in (bound, silent))
+        found = {
+            port: refuses(of_backend(Backend(name="a", address=f"127.0.0.1:{port}"), Tls()))
+            for port in (free, mute, *ports)
+        }
+    assert found == {free: True, mute: False, ports[0]: False, ports[1]: False}

@@ -7,7 +7,7 @@ import pytest
 from calorimeter.core.deployment import Checks
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.health.detection import detected_in_time
-from calorimeter.gates.health.trial import Expectations, FaultTrial, FaultTrials
+from calorimeter.gates.health.trial import CUT_OFF, REFUSED, Expectations, FaultTrial, FaultTrials
 from tests.gates.health.trials import CHECKS, at, attempt, change, direct, injected, log_line, steady, trial
 
 
@@ -179,3 +179,46 @@ def test_every_trial_counts() -> None:
     judgement = judged(trial(), refused)
     assert judgement.outcome is Outcome.FAIL
     assert "not /healthcheck" in judgement.why
+
+
+def forgotten(waited_s: float, error: str = CUT_OFF, directs: bool = True) -> FaultTrial:
+    """A crash after which one of a's clients, sent before DOWN, still waits when the trial ends."""
+    usual = injected().direct
+    refusing = tuple(d if d.status else d.model_copy(update={"error": REFUSED}) for d in usual)
+    source = f"127.16.0.{ord('a')}"
+    left = attempt(11.0, source=source, server=None, took=waited_s, status=0, error=error)
+    crashed = trial(injected=(injected(directs=refusing if directs else usual),))
+    return crashed.model_copy(update={"attempts": (*crashed.attempts, left)})
+
+
+def test_a_client_that_is_never_answered_nor_closed_fails() -> None:
+    """HAProxy 3.0.11 leaves a client waiting that is between two attempts when its server goes DOWN."""
+    judgement = judged(forgotten(12.0))
+    assert judgement.outcome is Outcome.FAIL
+    assert "1 of 6 requests that came before it was DOWN got neither an answer nor an end" in judgement.why
+    assert "in up to 12.0 s; HAProxy's attempts take 4 s at most" in judgement.why
+    assert judgement.figures["rest_kill_forgotten"] == 1
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "error", "directs"),
+    [
+        (6.0, CUT_OFF, True),  # the attempts may go on
+        (12.0, "closed without an answer", True),
+        (12.0, CUT_OFF, False),  # an attempt may take `timeout connect`: it is not known to be refused
+    ],
+)
+def test_a_client_that_may_still_be_tried_or_was_closed_passes(
+    waited_s: float, error: str, directs: bool
+) -> None:
+    """Only where attempts are refused at once is it known when they are over."""
+    judgement = judged(forgotten(waited_s, error, directs))
+    assert judgement.outcome is Outcome.PASS, judgement.why
+
+
+def test_a_slow_client_of_another_server_is_not_forgotten() -> None:
+    """Its own server may be slow."""
+    crashed = forgotten(12.0)
+    *others, left = crashed.attempts
+    slow = left.model_copy(update={"source": f"127.16.0.{ord('b')}"})
+    assert judged(crashed.model_copy(update={"attempts": (*others, slow)})).outcome is Outcome.PASS

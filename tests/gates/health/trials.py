@@ -26,10 +26,12 @@ def at(seconds: float) -> int:
     return int(seconds * S)
 
 
-def attempt(when: float, server: str = "b", took: float = 0.01, status: int = 300, **more: Any) -> Attempt:
+def attempt(
+    when: float, server: str | None = "b", took: float = 0.01, status: int = 300, **more: Any
+) -> Attempt:
     """One request of the only source of a server."""
     given = {
-        "api": "rest", "source": f"127.16.0.{ord(server)}", "port": 1, "kept": False,
+        "api": "rest", "source": f"127.16.0.{ord(server or chr(98))}", "port": 1, "kept": False,
         "due_ns": at(when), "sent_ns": at(when), "done_ns": at(when + took), "status": status,
         "error": "" if status else "closed without an answer", "server": server,
     }  # fmt: skip

@@ -23,10 +23,10 @@ PATIENCE_S = 8.0
 """Longer than every timeout of the proxy."""
 
 
-def client(at: SmallProxy, number: int) -> str:
+def client(at: SmallProxy, number: int, patience_s: float = PATIENCE_S) -> str:
     """What a client from an address of its own got."""
     with socket.socket() as connection:
-        connection.settimeout(PATIENCE_S)
+        connection.settimeout(patience_s)
         connection.bind((f"127.16.0.{number + 1}", 0))
         try:
             connection.connect(("127.0.0.1", at.front))
@@ -38,27 +38,41 @@ def client(at: SmallProxy, number: int) -> str:
             return "closed"
 
 
-def after_a_crash(folder: Path, option: str) -> Counter[str]:
-    """What clients got that came while one of two APIs was dead: outcome → how many."""
-    defaults = f"option {option}\n  hash-type consistent"
-    with small_proxy(folder, client="6s", defaults=defaults, words=CHECKED) as at:
-        at.apis[0].shutdown()
-        at.apis[0].server_close()
+def after_a_crash(
+    folder: Path,
+    option: str,
+    *,
+    hash_type: str = "consistent",
+    words: str = CHECKED,
+    dead: int = 1,
+    patience_s: float = PATIENCE_S,
+) -> Counter[str]:
+    """What clients got that came while one of two APIs was dead, or both: outcome → how many."""
+    defaults = f"{option}\n  hash-type {hash_type}"
+    with small_proxy(folder, client="6s", defaults=defaults, words=words) as at:
+        for api in at.apis[:dead]:
+            api.shutdown()
+            api.server_close()
         with ThreadPoolExecutor(CLIENTS) as pool:
             asked = []
             for number in range(CLIENTS):
-                asked.append(pool.submit(client, at, number))
+                asked.append(pool.submit(client, at, number, patience_s))
                 time.sleep(EVERY_S)
             return Counter(each.result() for each in asked)
 
 
 def test_with_every_retry_redispatched_all_clients_are_answered(tmp_path: Path) -> None:
     """A retry goes to the other server, and the session of the dead one is none that is ended."""
-    assert after_a_crash(tmp_path, "redispatch 1") == {"answered": CLIENTS}
+    assert after_a_crash(tmp_path, "option redispatch 1") == {"answered": CLIENTS}
+
+
+def test_with_every_retry_redispatched_nobody_is_forgotten(tmp_path: Path) -> None:
+    """If both APIs die, every client gets an end."""
+    assert after_a_crash(tmp_path, "option redispatch 1", dead=2) == {"closed": CLIENTS}
 
 
 def test_with_the_last_retry_redispatched_some_are_not(tmp_path: Path) -> None:
     """They wait for the dead server when it goes DOWN: closed by HAProxy 2.6 and 3.2, kept by 3.0.11."""
-    got = after_a_crash(tmp_path, "redispatch")
+    got = after_a_crash(tmp_path, "option redispatch")
     assert got["answered"] < CLIENTS
     print(dict(got))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from calorimeter.config import keepalived_writer
+from calorimeter.config import keepalived_reader, keepalived_writer
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.core.errors import InputError
-from calorimeter.lab import programs
+from calorimeter.lab import deployment_file, programs
 from calorimeter.lab.daemons import haproxy, keepalived
 from calorimeter.lab.hosts.host_layout import HostLayout
 from calorimeter.lab.hosts.layouts import LAYOUTS
@@ -17,6 +18,7 @@ from calorimeter.lab.hosts.pair_layout import PAIR
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.programs import Programs
+from calorimeter.lab.sabotage.pair_sabotage import PAIR_SABOTAGES
 from calorimeter.lab.sabotage.proxy_sabotage import SABOTAGES
 
 PROGRAM = Path("/usr/sbin/haproxy")
@@ -125,3 +127,30 @@ def test_a_missing_keepalived_is_named_with_its_package(monkeypatch: pytest.Monk
     monkeypatch.setattr(programs.shutil, "which", lambda program, path: None)
     with pytest.raises(InputError, match="lab: missing curl keepalived; .*apt-get install curl keepalived"):
         programs.keepalived()
+
+
+def test_the_deployment_file_says_how_the_address_moves() -> None:
+    """The settings of each keepalived, and which parts belong to which proxy."""
+    made = replace(lab(), secrets={"amqp": "x", "ec2_access": "e"})
+    described = deployment_file.describe(made)
+    assert [proxy.vrrp.priority for proxy in described.proxy if proxy.vrrp] == [102, 101]
+    owned = {part.name: part.proxy for part in described.parts if part.proxy}
+    assert owned == {
+        "keepalived-1": "proxy-1", "keepalived-2": "proxy-2", "P1": "proxy-1", "P2": "proxy-2",
+    }  # fmt: skip
+    shown = {part.name: part.addresses for part in described.parts if part.addresses}
+    assert shown.keys() == {"P1", "P2"}
+    assert shown["P2"].endswith("calorimeter.p.P2 -- ip -o address")
+
+
+def test_each_sabotage_of_a_pair_changes_what_its_gate_looks_at() -> None:
+    """The check, the return, and the order of the servers of the last proxy."""
+    own = keepalived.config(lab(), "keepalived-1")
+    unasked, back, order = PAIR_SABOTAGES.values()
+    assert (
+        keepalived_reader.read(keepalived_writer.render(unasked.keepalived(own))).check_interval_s is None
+    )
+    assert keepalived_reader.read(keepalived_writer.render(back.keepalived(own))).preempt
+    last = haproxy.config(lab(), "proxy-2")
+    names = [server.name for server in last.listens[0].servers]
+    assert [server.name for server in order.last_proxy(last).listens[0].servers] == names[::-1]

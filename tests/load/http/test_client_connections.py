@@ -12,9 +12,10 @@ from pathlib import Path
 import gevent
 import pytest
 
+from calorimeter.core import tls_front
 from calorimeter.core.deployment import Tls, address
 from calorimeter.load.http.client import Client, RequestTimeouts
-from calorimeter.load.http.connection import Endpoint, endpoint, tls_context
+from calorimeter.load.http.connection import Endpoint, endpoint
 from calorimeter.load.http.deadlines import TimedOutError
 from tests.load.http.raw_server import GET, HELLO, POST, QUICK, answering, ask, read_request, serving
 
@@ -286,7 +287,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def over_tls(to: Endpoint, tls: Tls) -> Endpoint:
     """The same endpoint under TLS."""
-    return Endpoint(to.host, to.port, to.family, to.sockaddr, tls_context(tls))
+    return Endpoint(to.host, to.port, to.family, to.sockaddr, tls_front.verifying(tls))
 
 
 def test_tls_with_verification(certificate: tuple[Path, Path]) -> None:

@@ -1,0 +1,1 @@
+"""Gates V: several proxies that share a virtual address."""
