@@ -135,8 +135,8 @@ class ExecutedFault(Model):
     """A fault of a schedule as it was injected. Times are ns since the epoch.
 
     The fault took effect between `at_ns` and `by_ns`, if its command printed such moments, else between
-    `began_ns` and `ended_ns`. `healed_ns` is when the healing command succeeded or failed; if it failed, the fault lasted
-    longer.
+    `began_ns` and `ended_ns`. `healed_ns` is when the healing command succeeded or failed; if it failed,
+    the fault lasted longer.
     """
 
     fault: Fault
