@@ -137,7 +137,7 @@ def test_a_whole_acceptance_needs_no_command_by_hand(sample: Path, tmp_path: Pat
         [sys.executable, "-m", "calorimeter", *command], capture_output=True, text=True, check=False
     )
     (run,) = tmp_path.iterdir()
-    found = {v.gate: v.judgement for v in read_verdicts(run / "verdicts.json")}
+    found = {v.gate: v.judgement for v in read_verdicts(run / "verdicts.json").verdicts}
     bad = {gate: j.why for gate, j in found.items() if j.outcome is not Outcome.PASS}
     assert set(gates.split(",")) <= set(found), done.stderr
     assert not bad, done.stdout[-3000:]
