@@ -1,4 +1,4 @@
-"""Counters of RabbitMQ's Prometheus endpoint, as 3.10.8 writes them."""
+"""Counters of RabbitMQ's Prometheus endpoint, as 3.10.8 writes them; newer ones say `queue_vhost`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ACK = "rabbitmq_detailed_channel_messages_delivered_ack_total"
 TEXT = f"""\
 # TYPE {ACK} counter
 # HELP {ACK} Total number of messages delivered
-{ACK}{{channel="<0.701.0>",queue_vhost="/",queue="engine"}} 30
+{ACK}{{channel="<0.701.0>",vhost="/",queue="engine"}} 30
 {ACK}{{channel="<0.719.0>",queue_vhost="/",queue="engine"}} 31
-{ACK}{{channel="<0.719.0>",queue_vhost="/",queue="other"}} 7
-{ACK}{{channel="<0.719.0>",queue_vhost="v",queue="engine"}} 7
+{ACK}{{channel="<0.719.0>",vhost="/",queue="other"}} 7
+{ACK}{{channel="<0.719.0>",vhost="v",queue="engine"}} 7
 {ACK.replace("_ack", "")}{{channel="<0.737.0>",queue_vhost="/",queue="engine"}} 3e1
 rabbitmq_detailed_channel_messages_redelivered_total{{channel="<0.701.0>",queue="engine"}} 5
 """
