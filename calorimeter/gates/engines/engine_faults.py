@@ -212,6 +212,7 @@ class EngineFaultRun:
     def trial(self, created: Stacks | None = None, **more: object) -> EngineTrial:
         """The evidence, once the calls have ended."""
         self.trace.check()
+        self.trace.consumers(ENGINE)  # an engine that has just started gets its name
         self.trace.firehose.settle()
         events = self.trace.firehose.deliveries()
         calls, struck = self.trace.attributed(self.stream.calls()), self.struck()

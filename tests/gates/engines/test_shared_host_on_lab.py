@@ -22,13 +22,13 @@ HOST = "engine-host-1"
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Deployment]:
-    """Two engines of two workers on one host; a short RPC timeout makes the trials short.
+    """Two engines of two workers on one host.
 
     L3 needs the stacks of a second burst, in which one of two REST APIs crashes.
     """
     name = f"test-{os.getpid()}-e"
     shape = ("--rest", "2", "--cfn", "1", "--engines", "2", "--engines-per-host", "2", "--workers", "2")
-    up = lab_command("up", "--name", name, *shape, "--rpc-timeout", "8")
+    up = lab_command("up", "--name", name, *shape)
     if up.returncode != 0:
         pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
     try:
