@@ -91,7 +91,7 @@ def _gate(deployment: Deployment, gate: Gate) -> Iterator[str]:
     """What a gate would do with these commands."""
     from calorimeter.gates.registry import RECORDINGS, why_not_run
 
-    why = why_not_run(gate, deployment, RECORDINGS, yes_break_it=True)
+    why = why_not_run(gate, deployment, RECORDINGS, yes_break_it=True) or _alone(deployment, gate)
     opened: list[str] = []
     lacks: list[str] = []
     for each in (*gate.breaks, *gate.may_break):
@@ -113,6 +113,16 @@ def _gate(deployment: Deployment, gate: Gate) -> Iterator[str]:
         yield from wrapping.sentence(f"breaks: {', '.join(opened)}", "       ", "         ")
     if lacks:
         yield from wrapping.sentence(f"no command: {', '.join(lacks)}", "       ", "         ")
+
+
+def _alone(deployment: Deployment, gate: Gate) -> str | None:
+    """Why a gate has nothing to break: a single broker cannot be cut off from others."""
+    from calorimeter.gates.registry import Break
+
+    single = len(deployment.parts_of("broker")) == 1
+    if single and gate.breaks == (Break("partitioned", "every", ("broker",)),):
+        return "there is one broker, and no other from which it could be cut off"
+    return None
 
 
 def _lacking(deployment: Deployment, each: Break) -> Iterator[str]:

@@ -33,8 +33,8 @@ class Part(Model):
     prints its host's socket table (`ss -tanoe`), `addresses` its host's addresses (`ip -o address`).
     `proxy` names the proxy that a host carries or a keepalived watches. `start`, `thaw` and `undrain` may
     run repeatedly. `faults` has further faults: packets to and from the part are dropped (`unreachable`),
-    or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`); every answer is a 5xx
-    (`errors`); it refuses health checks only (`refuse-checks`); it loses its connection to RabbitMQ
+    or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`); every answer is a
+    5xx (`errors`); it refuses health checks only (`refuse-checks`); it loses its connection to RabbitMQ
     (`cut-off`); a node of a cluster of brokers loses all others (`partitioned`).
 
     A command that is not given is not allowed, unless `[control]` writes it (`control = false`: it does

@@ -160,7 +160,7 @@ def test_crashed_engine_of_a_shared_host_is_known_on_both_queues(monkeypatch: py
     """L3: its work is what was delivered to its own consumers, and not to those of the other engine."""
     broker, context = FakeBroker([*PAIRS]), FakeContext(SHARED)
     trace = broker_trace(context, broker)
-    chosen = [FaultCommands("engine-1", "kill", "true", "true")]
+    chosen = [FaultCommands("engine-1", "kill", "true", "true", "engine")]
     targets = fault_targets.fault_targets(context, trace, chosen)
     before = stacks_during_crashes._engine_consumers(trace, targets)
     assert len(before) == 8
