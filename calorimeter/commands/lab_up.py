@@ -62,7 +62,7 @@ BROKER_OPTIONS = (
     choice("--partition-handling", "What a cluster does when its nodes lose one another.",
            "pause_minority", "autoheal", "ignore"),
     choice("--messaging", "Queues of Heat: classic, quorum, or all that oslo.messaging recommends.",
-           "classic", "quorum", "recommended"),
+           "classic", "durable", "quorum", "recommended"),
     option("--prefetch", "Messages that an engine holds unacknowledged (default: no limit; with "
            "recommended messaging 50).", type=NumberParam(bounds.PREFETCH)),
 )  # fmt: skip
