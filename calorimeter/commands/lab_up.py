@@ -61,8 +61,9 @@ BROKER_OPTIONS = (
            type=NumberParam(bounds.LAB_BROKERS)),
     choice("--partition-handling", "What a cluster does when its nodes lose one another.",
            "pause_minority", "autoheal", "ignore"),
-    choice("--messaging", "Queues of Heat: classic, quorum, or all that oslo.messaging recommends.",
-           "classic", "quorum", "recommended"),
+    choice("--messaging", "Queues of Heat: classic, classic and durable, quorum, or all that "
+           "oslo.messaging recommends.",
+           "classic", "durable", "quorum", "recommended"),
     option("--prefetch", "Messages that an engine holds unacknowledged (default: no limit; with "
            "recommended messaging 50).", type=NumberParam(bounds.PREFETCH)),
 )  # fmt: skip

@@ -79,7 +79,7 @@ class LabTopology(Model):
     timeouts: dict[str, str] = {}
     maxconn: LabConnections | None = None
     server_maxconn: LabConnections | None = None
-    messaging: Literal["classic", "quorum", "recommended"] = "classic"
+    messaging: Literal["classic", "durable", "quorum", "recommended"] = "classic"
     prefetch: Annotated[int, bounds.PREFETCH] | None = None
     brokers: BrokerCount = 1
     partition_handling: Literal["ignore", "pause_minority", "autoheal"] | None = None

@@ -79,33 +79,28 @@ class BrokerTrial(Model):
         together = all(fault.begun_ns < first_healed_ns for fault in self.faults)
         return together and gone >= {*self.nodes}
 
-    def excused(self) -> Iterator[tuple[int, int]]:
-        """The windows in which calls may fail: begin and end, ns since the epoch.
+    @property
+    def usual_s(self) -> float:
+        """The longest time of a good call before the first fault."""
+        first_ns = min(fault.begun_ns for fault in self.faults)
+        return max((c.took_s for c in self.calls if c.ok and c.done_ns < first_ns), default=0.0)
 
-        A call may fail if it was answered after the begin and sent before the end. While all nodes are gone
-        nobody serves. Else the others must serve within the bound; and the return of a node, which makes
-        its clients connect once more, may disturb again.
+    def excused(self) -> Iterator[tuple[int, int]]:
+        """The windows in which calls may be sent that fail: begin and end, ns since the epoch.
+
+        While all nodes are gone nobody serves. Else the others must serve within the bound; and the return
+        of a node, which makes its clients connect once more, may disturb again. A window begins so early
+        that a call of usual length is still under way: one that was sent earlier, and hangs, has failed.
         """
         outage_ns, return_ns = int(self.outage_bound_s * 1e9), int(self.return_bound_s * 1e9)
+        usual_ns = int(self.usual_s * 1e9)
         if self.total:
             begun_ns = min(fault.begun_ns for fault in self.faults)
             yield begun_ns, max(fault.healed_ns for fault in self.faults) + return_ns
             return
         for fault in self.faults:
-            yield fault.begun_ns, fault.struck_ns + outage_ns
-            yield fault.healing_ns, fault.healed_ns + return_ns
-
-    def unexcused(self) -> list[HeatCall]:
-        """The failed calls outside of these windows, since the first fault."""
-        first_ns = min(fault.begun_ns for fault in self.faults)
-        windows = [*self.excused()]
-        return [
-            call
-            for call in self.calls
-            if not call.ok
-            and call.done_ns >= first_ns
-            and not any(begin <= call.done_ns and call.sent_ns <= end for begin, end in windows)
-        ]
+            yield fault.begun_ns - usual_ns, fault.struck_ns + outage_ns
+            yield fault.healing_ns - usual_ns, fault.healed_ns + return_ns
 
     def judged(self) -> list[HeatCall]:
         """The calls sent outside of these windows, since the first fault: they must have succeeded."""
@@ -116,6 +111,10 @@ class BrokerTrial(Model):
             for call in self.calls
             if call.sent_ns >= first_ns and not any(begin <= call.sent_ns <= end for begin, end in windows)
         ]
+
+    def unexcused(self) -> list[HeatCall]:
+        """Those of them that failed."""
+        return [call for call in self.judged() if not call.ok]
 
     @property
     def outage_s(self) -> float:

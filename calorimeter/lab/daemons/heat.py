@@ -82,7 +82,7 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         rest_bind=bind.get("rest"),
         cfn_bind=bind.get("cfn"),
         engine_workers=lab.topology.workers if kind(part) == "engine" else None,
-        quorum_queues=lab.topology.messaging != "classic",
+        quorum_queues=lab.topology.messaging in ("quorum", "recommended"),
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     sections = heat_conf_writer.sections(host)

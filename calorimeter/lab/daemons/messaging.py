@@ -34,6 +34,8 @@ def sections(lab: Lab, part: str) -> heat_conf_writer.Sections:
     rabbit: dict[str, str | int | bool] = (
         {} if prefetch is None else {"rabbit_qos_prefetch_count": prefetch}
     )
+    if asked.messaging == "durable":
+        rabbit["amqp_durable_queues"] = True
     if asked.brokers > 1:
         rabbit["heartbeat_timeout_threshold"] = HEARTBEAT_S
     if not recommended:
@@ -73,7 +75,7 @@ def check_broker(lab: Lab) -> None:
             "--messaging",
             f"recommended needs streams, and RabbitMQ {found} has its feature flag stream_queue "
             f"{states.get('stream_queue', 'not at all')}",
-            "valid: classic, quorum; or RabbitMQ 3.9 and later with that flag",
+            "valid: classic, durable, quorum; or RabbitMQ 3.9 and later with that flag",
         )
 
 

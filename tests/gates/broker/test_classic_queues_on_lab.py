@@ -1,4 +1,4 @@
-"""Gates E and B on a lab with a cluster of three brokers and classic queues, each of which has one home."""
+"""Gates E and B on a lab with three brokers and durable classic queues, each of which has one home."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def classic() -> Iterator[Deployment]:
-    """Classic queues."""
-    with cluster_lab("classic") as lab:
+    """Classic queues that nobody can declare again while their home is gone."""
+    with cluster_lab("durable") as lab:
         yield lab
 
 

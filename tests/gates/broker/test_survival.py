@@ -55,6 +55,18 @@ def test_a_call_sent_after_the_bound_must_succeed() -> None:
     assert [each.split(":")[0] for each in found.counter_examples] == ["list req-2.5", "list req-9.0"]
 
 
+def test_a_call_that_hangs_until_the_node_returns_is_one_too_many() -> None:
+    """As behind a durable classic queue: sent after the bound, it fails long after the return began."""
+    hanging = trial(calls=failing(*range(3, 15), took_s=20))
+    found = service_survives(hanging)
+    assert found.outcome is Outcome.FAIL
+    assert found.why.startswith(
+        "a was killed and returned, 12 of 45 calls failed that were sent later than 2 s"
+    )
+    in_flight = trial(calls=(*calls(), call(-2.0, 0.5), call(18.6, 20, 504)))
+    assert service_survives(in_flight).outcome is Outcome.PASS
+
+
 def test_a_classic_queue_that_died_with_its_home_is_named() -> None:
     """Red for the right reason."""
     found = service_survives(trial(queues=classic("down"), calls=failing(5.0, 15.0)))
