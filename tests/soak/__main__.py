@@ -61,6 +61,10 @@ SOAKS = {
         "tests.soak.forgotten_clients",
         "clients of dead servers that HAProxy neither answers nor closes, by the options that matter",
     ),
+    "over-ssh": (
+        "tests.soak.over_ssh",
+        "gates that break parts of the guide's sample over ssh, by commands that [control] writes",
+    ),
     "remedy": (
         "tests.soak.remedy",
         "gate H9 and a frozen broker, with and without the deeper health check",

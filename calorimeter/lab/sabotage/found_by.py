@@ -37,7 +37,6 @@ _LOADS = "tests/gates/service_level/test_service_level_on_lab.py"
 
 RED_IN_TESTS: Mapping[str, str] = {
     "B1": "tests/gates/broker/test_classic_queues_on_lab.py::test_a_classic_queue_dies_with_its_home",
-    "B2": "tests/gates/broker/test_broker_gates_on_lab.py::test_heat_does_not_leave_a_frozen_node",
     "E2": "tests/gates/engines/test_sabotage_engines.py::test_stranger_on_the_queue_is_red",
     "E4": "tests/gates/engines/test_sabotage_engines.py::test_stranger_on_the_queue_is_red",
     "H9": "tests/gates/health/test_sabotage_health.py::test_a_healthy_lab_passes_and_h9_is_waived",
