@@ -72,7 +72,7 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     """
     calls = _FrozenCalls(evidence)
     figures = evidence.common_figures() | calls.figures(evidence)
-    if before := evidence.failures_before() or evidence.why_not_as_many():
+    if before := evidence.why_not_as_many() or evidence.failures_before():
         return inconclusive(before, **figures)
     wrong = [*evidence.never_excused(), *calls.wrong(evidence)]
     if wrong:

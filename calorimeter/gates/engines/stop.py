@@ -63,7 +63,7 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
         "noticed_s": evidence.noticed_s,
         "calls_answered_afterwards": sum(c.ok for c in afterwards),
     }
-    if before := evidence.failures_before() or evidence.why_not_broken():
+    if before := evidence.why_not_broken() or evidence.failures_before():
         return inconclusive(before, **figures)
     excused = [*lost, *unknown, *starting]
     dead = "delivered to the crashed engine after its crash"
@@ -100,7 +100,7 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
         "stop_s": round((evidence.settled_ns - evidence.broken_ns) / 1e9, 2),
         "stacks": len(evidence.stacks),
     }
-    if before := evidence.failures_before() or evidence.why_not_broken():
+    if before := evidence.why_not_broken() or evidence.failures_before():
         return inconclusive(before, **figures)
     wrong = [
         *evidence.never_excused(),
