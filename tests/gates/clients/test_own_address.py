@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+async def _ended() -> None:
+    """Wait for the other tasks of this loop: a client may just have gone."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 @pytest.fixture
 def ports(folder: Path) -> Iterator[tuple[int, int]]:
     """The ports of a server that speaks TLS and of one that does not."""
@@ -35,10 +42,13 @@ def ports(folder: Path) -> Iterator[tuple[int, int]]:
     context.load_cert_chain(folder / "server.pem", folder / "key.pem")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 300 Choices\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError):  # a client that only connects
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 300 Choices\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+        finally:
+            writer.close()
 
     servers = [
         loop.run_until_complete(asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls))
@@ -52,6 +62,7 @@ def ports(folder: Path) -> Iterator[tuple[int, int]]:
         loop.call_soon_threadsafe(server.close)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
+    loop.run_until_complete(_ended())
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
 
