@@ -49,6 +49,8 @@ def ports(folder: Path) -> Iterator[tuple[int, int]]:
                 await writer.drain()
         finally:
             writer.close()
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), 2)
 
     servers = [
         loop.run_until_complete(asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls))
