@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -63,8 +64,14 @@ def lab() -> Iterator[Deployment]:
         yield deployments.read(paths.lab(running) / "deployment.toml")
         return
     _clear_abandoned()
-    name = f"test-{os.getpid()}"
-    up = lab_command("up", "--name", name)
+    with temporary_lab(f"test-{os.getpid()}") as made:
+        yield made
+
+
+@contextmanager
+def temporary_lab(name: str, *shape: str) -> Iterator[Deployment]:
+    """A lab of its own; `shape` are options of `lab up`."""
+    up = lab_command("up", "--name", name, *shape)
     if up.returncode != 0:
         pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
     try:

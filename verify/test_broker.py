@@ -18,7 +18,7 @@ GUIDE = "each engine will subscribe to the same AMQP engine queue and pick up wo
 broker_gate = partial(gate, guide=GUIDE, needs=NEEDS, consent=Consent.INVASIVE)
 
 
-@broker_gate("B1", breaks=(Break("kill", "every", BROKER),))
+@broker_gate("B1", breaks=(Break("kill", "every", BROKER, fewest=2),))
 def test_death_of_a_node_is_survived(context: Context, judge: Judge) -> None:
     """When a node of RabbitMQ dies, calls and stacks go on with the others.
 
@@ -37,7 +37,7 @@ def test_frozen_node_is_given_up_in_time(context: Context, judge: Judge) -> None
     judge(node_faults.lose_node(context, "freeze"), service_survives)
 
 
-@broker_gate("B3", breaks=(Break("partitioned", "every", BROKER),))
+@broker_gate("B3", breaks=(Break("partitioned", "every", BROKER, fewest=2),))
 def test_partition_is_survived(context: Context, judge: Judge) -> None:
     """When a node of RabbitMQ is cut from the others, calls and stacks go on with those.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calorimeter.core.deployment import Consent
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge
+from calorimeter.gates.pair import pair_faults
 from calorimeter.gates.pair.address_return import address_returns_as_configured
 from calorimeter.gates.pair.pair_faults import takeovers
 from calorimeter.gates.pair.pair_visits import pair_mappings
@@ -16,10 +17,7 @@ FINDS_THE_PROXY = "when it makes a call to any API, it will find the proxy, acti
 
 NEEDS = ("rest", "proxy stats", "fault commands")
 
-DIES = tuple(
-    Break(fault, "every", (kind,), of_proxy=True)
-    for kind, fault in (("proxy", "kill"), ("proxy", "freeze"), ("host", "kill"), ("host", "unreachable"))
-)
+DIES = tuple(Break(fault, "every", (kind,), of_proxy=True, fewest=2) for kind, fault in pair_faults.DIES)
 
 
 @gate("V1", guide=FINDS_THE_PROXY, needs=NEEDS, consent=Consent.INVASIVE, breaks=DIES)
@@ -47,8 +45,8 @@ def test_address_returns_as_configured(context: Context, judge: Judge) -> None:
     needs=(*NEEDS, "proxy log"),
     consent=Consent.INVASIVE,
     breaks=(
-        Break("stop", "every", ("keepalived",), of_proxy=True),
-        Break("stop", "every", ("proxy",), of_proxy=True),
+        Break("stop", "every", ("keepalived",), of_proxy=True, fewest=2),
+        Break("stop", "every", ("proxy",), of_proxy=True, fewest=2),
     ),
 )
 def test_same_backend_on_either_proxy(context: Context, judge: Judge) -> None:

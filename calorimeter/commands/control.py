@@ -75,9 +75,10 @@ def _part(deployment: Deployment, part: Part, by_hand: Part | None) -> Iterator[
         own = commands(by_hand, fault) if by_hand else None
         yield f"  {fault:<14} {_shown(given, own, 'inject')}"
         yield f"  {'':<14} healed by: {_shown(given, own, 'heal')}"
-    if part.sockets is not None:
-        own_sockets = by_hand is not None and by_hand.sockets is not None
-        yield f"  {'sockets':<14} {BY_HAND if own_sockets else part.sockets}"
+    for look in ("sockets", "addresses"):
+        if (command := getattr(part, look)) is not None:
+            own_command = by_hand is not None and getattr(by_hand, look) is not None
+            yield f"  {look:<14} {BY_HAND if own_command else command}"
     yield from wrapping.sentence(f"no command: {', '.join(lacks) or 'none'}", "  ", "  ")
     yield ""
 
@@ -91,7 +92,8 @@ def _gate(deployment: Deployment, gate: Gate) -> Iterator[str]:
     """What a gate would do with these commands."""
     from calorimeter.gates.registry import RECORDINGS, why_not_run
 
-    why = why_not_run(gate, deployment, RECORDINGS, yes_break_it=True) or _alone(deployment, gate)
+    why = why_not_run(gate, deployment, RECORDINGS, yes_break_it=True)
+    why = why or next(filter(None, (each.too_few(deployment) for each in gate.breaks)), None)
     opened: list[str] = []
     lacks: list[str] = []
     for each in (*gate.breaks, *gate.may_break):
@@ -113,16 +115,6 @@ def _gate(deployment: Deployment, gate: Gate) -> Iterator[str]:
         yield from wrapping.sentence(f"breaks: {', '.join(opened)}", "       ", "         ")
     if lacks:
         yield from wrapping.sentence(f"no command: {', '.join(lacks)}", "       ", "         ")
-
-
-def _alone(deployment: Deployment, gate: Gate) -> str | None:
-    """Why a gate has nothing to break: a single broker cannot be cut off from others."""
-    from calorimeter.gates.registry import Break
-
-    single = len(deployment.parts_of("broker")) == 1
-    if single and gate.breaks == (Break("partitioned", "every", ("broker",)),):
-        return "there is one broker, and no other from which it could be cut off"
-    return None
 
 
 def _lacking(deployment: Deployment, each: Break) -> Iterator[str]:

@@ -227,8 +227,8 @@ class Deployment(Model):
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
     `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
-    changes the deployment's size. `control` has
-    the commands of parts written by a driver; `read` adds them to `parts`.
+    changes the deployment's size. `control` names the driver that writes the commands of parts; `read` adds
+    them to `parts`.
     """
 
     name: str

@@ -7,6 +7,7 @@ and never waits for a pipe or a device that nobody asked for. All errors are an 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -251,6 +252,16 @@ def open_to_read(path: Path, *, within: Path | None = None) -> BinaryIO:
             _refuse_special(path, descriptor)
             os.pread(descriptor, 1, 0)  # an error for /proc/kmsg, which calls itself regular, but waits
         return os.fdopen(descriptor, "rb")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds a lock (flock) on a file. Raises as `open_to_read`."""
+    with open_to_read(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def regular(path: Path, *, within: Path | None = None) -> Path:

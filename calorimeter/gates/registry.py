@@ -30,17 +30,29 @@ class Break:
     """A fault that a gate injects, and which parts of each kind it injects it into.
 
     Parts for which the owner gave no command are passed over; so are those that carry no proxy, if
-    `of_proxy`.
+    `of_proxy`. With fewer than `fewest` brokers (kind `broker`) or else proxies, there is no other that
+    could take over, and the gate does not apply.
     """
 
     fault: str
     which: Literal["first", "last", "every"] = "first"
     kinds: tuple[str, ...] = ("rest", "cfn")
     of_proxy: bool = False
+    fewest: int = 1
 
     def __str__(self) -> str:
         whose = " of a proxy" if self.of_proxy and self.kinds != ("proxy",) else ""
         return f"{self.fault} ({', '.join(f'{self.which} {kind}{whose}' for kind in self.kinds)})"
+
+    def too_few(self, deployment: Deployment) -> str | None:
+        """Why there is no other part that could take over; None if there is."""
+        if self.fewest < 2:  # a single one may be broken, too
+            return None
+        brokers = deployment.broker.nodes if deployment.broker else ()
+        what, there = ("brokers", brokers) if "broker" in self.kinds else ("proxies", deployment.proxy)
+        if len(there) >= self.fewest:
+            return None
+        return f"needs {self.fewest} {what}, {len(there)} described"
 
     def planned(self, deployment: Deployment) -> list[FaultCommands]:
         """The commands that inject the fault into the parts of a deployment."""

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from calorimeter.core import files, foreign, paths
@@ -154,14 +154,6 @@ def remove_leftovers(deployment: Deployment) -> int:
 
 
 def _is_held(path: Path) -> bool:
-    with suppress(FileNotFoundError), files.open_to_read(path) as file:
-        return _locked(file)
+    with suppress(FileNotFoundError):
+        return files.is_locked(path)
     return True
-
-
-def _locked(file: BinaryIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False

@@ -15,6 +15,7 @@ from calorimeter.gates.affinity.failover_evidence import (
     figures_of,
     incomparable,
     lost_changes,
+    never_up,
     others_unanswered,
     places,
     why_unproven,
@@ -165,10 +166,9 @@ def _return(evidence: Failover) -> Judgement:
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
-    problem = incomparable(evidence) or others_unanswered(evidence, evidence.after)
-    if evidence.up_ns is None:
-        problem = f"the proxy did not mark {evidence.victim} UP after it was started (see gates H)"
-    if problem:
+    if problem := (
+        never_up(evidence) or incomparable(evidence) or others_unanswered(evidence, evidence.after)
+    ):
         return inconclusive(problem, **figures)
     before, during, after = (places(v) for v in (evidence.before, evidence.during, evidence.after))
     away = [source for source, server in before.items() if during.get(source, server) != server]

@@ -95,6 +95,13 @@ def why_unproven(evidence: Failover) -> str | None:
     return None
 
 
+def never_up(evidence: Failover) -> str | None:
+    """That the proxy did not mark the victim UP again in time; None if it did."""
+    if evidence.up_ns is not None:
+        return None
+    return f"the proxy did not mark {evidence.victim} UP after it was started (see gates H)"
+
+
 def incomparable(evidence: Failover) -> str | None:
     """Why the rounds cannot be compared; None if they can."""
     if evidence.down_ns is None:

@@ -8,6 +8,7 @@ from calorimeter.gates.affinity.failover_evidence import (
     figures_of,
     incomparable,
     lost_changes,
+    never_up,
     others_unanswered,
     places,
     why_unproven,
@@ -58,13 +59,12 @@ def clients_stay_elsewhere(evidence: Failover) -> Judgement:
     """
     figures = figures_of(evidence, evidence.before, evidence.during, evidence.after)
     before, during, after = (places(v) for v in (evidence.before, evidence.during, evidence.after))
-    problem = why_unproven(evidence) or incomparable(evidence)
-    problem = problem or others_unanswered(evidence, evidence.after)
-    if evidence.up_ns is None:
-        problem = problem or (
-            f"the proxy did not mark {evidence.victim} UP after it was started (see gates H)"
-        )
-    if problem:
+    if problem := (
+        why_unproven(evidence)
+        or incomparable(evidence)
+        or others_unanswered(evidence, evidence.after)
+        or never_up(evidence)
+    ):
         return inconclusive(problem, **figures)
     moved = [
         f"{source}: {before.get(source)} before, {there} meanwhile, {after[source]} after"

@@ -6,7 +6,7 @@ from calorimeter.core.source_hash import HashRules, usable
 from calorimeter.core.verdict import Figure, Judgement, Outcome, failed, inconclusive, passed
 from calorimeter.gates.affinity.described_servers import described_servers
 from calorimeter.gates.affinity.disturbance import undisturbed
-from calorimeter.gates.affinity.failover_evidence import Failover, figures_of, why_unproven
+from calorimeter.gates.affinity.failover_evidence import Failover, figures_of, never_up, why_unproven
 from calorimeter.gates.affinity.turns import LARGEST_MISSED, placed_as_wanted
 from calorimeter.gates.clients.lost_lines import loss, why_no_proof
 from calorimeter.gates.clients.visits import Visits
@@ -54,11 +54,7 @@ def _among_the_others(evidence: Failover, figures: dict[str, Figure]) -> Judgeme
 def takes_part_again(evidence: Failover) -> Judgement:
     """Whether the failed backend gets connections again once it has returned, and all as is wanted."""
     figures = figures_of(evidence, evidence.before, evidence.during, evidence.after)
-    problem = why_unproven(evidence)
-    if evidence.up_ns is None:
-        problem = problem or (
-            f"the proxy did not mark {evidence.victim} UP after it was started (see gates H)"
-        )
+    problem = why_unproven(evidence) or never_up(evidence)
     was = sum(visit.server == evidence.victim for visit in evidence.before.visits)
     now = sum(visit.server == evidence.victim for visit in evidence.after.visits)
     figures |= {"victim_before": was, "victim_after": now}

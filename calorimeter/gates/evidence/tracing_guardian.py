@@ -136,11 +136,8 @@ class TracingClaim:
 
 
 def _is_held(path: Path) -> bool:
-    with files.open_to_read(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    if files.is_locked(path):
+        return True
     path.unlink(missing_ok=True)  # its run and guardian were killed together
     return False
 

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from calorimeter.core import deployment as deployments
-from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
-from tests.conftest import lab_command
+from tests.conftest import temporary_lab
 from tests.gates import in_process
 
 CALLS, STACKS = 90, 10
@@ -23,14 +19,8 @@ SHAPE = ("--rest", "2", "--cfn", "1", "--engines", "3", "--brokers", "3", "--rpc
 def cluster_lab(messaging: str, *more: str) -> Iterator[Deployment]:
     """A lab with three brokers."""
     name = f"test-{os.getpid()}-{messaging[0]}"
-    up = lab_command("up", "--name", name, *SHAPE, "--messaging", messaging, *more)
-    if up.returncode != 0:
-        pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
-    try:
-        yield deployments.read(paths.lab(name) / "deployment.toml")
-    finally:
-        down = lab_command("down", "--name", name)
-    assert down.returncode == 0, down.stderr
+    with temporary_lab(name, *SHAPE, "--messaging", messaging, *more) as made:
+        yield made
 
 
 def take_turns(lab: Deployment, runs: Path) -> None:

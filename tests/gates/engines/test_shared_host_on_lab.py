@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.core import deployment as deployments
-from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.verdict import Outcome, Verdict
-from tests.conftest import lab_command
+from tests.conftest import lab_command, temporary_lab
 from tests.gates import in_process
 
 pytestmark = pytest.mark.lab
@@ -28,14 +26,8 @@ def pair() -> Iterator[Deployment]:
     """
     name = f"test-{os.getpid()}-e"
     shape = ("--rest", "2", "--cfn", "1", "--engines", "2", "--engines-per-host", "2", "--workers", "2")
-    up = lab_command("up", "--name", name, *shape)
-    if up.returncode != 0:
-        pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
-    try:
-        yield deployments.read(paths.lab(name) / "deployment.toml")
-    finally:
-        down = lab_command("down", "--name", name)
-    assert down.returncode == 0, down.stderr
+    with temporary_lab(name, *shape) as made:
+        yield made
 
 
 def verified(file: Path, gates: str, runs: Path) -> dict[str, Verdict]:

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from calorimeter.config import deployment_writer
-from calorimeter.core import deployment as deployments
-from calorimeter.core import paths, verdict
+from calorimeter.core import verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.lab.sabotage import pair_sabotage
-from tests.conftest import lab_command
+from tests.conftest import lab_command, temporary_lab
 from tests.lab.hosts.pair_outages import holder
 from tests.places import PROGRAMS
 
@@ -32,15 +31,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Deployment]:
     """A pair; a test that breaks something mends it."""
-    name = f"gates-v-{os.getpid()}"
-    up = lab_command("up", "--name", name, "--proxies", "2", "--rest", "2", "--cfn", "2", "--engines", "1")
-    if up.returncode != 0:
-        pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
-    try:
-        yield deployments.read(paths.lab(name) / "deployment.toml")
-    finally:
-        down = lab_command("down", "--name", name)
-    assert down.returncode == 0, down.stderr
+    shape = ("--proxies", "2", "--rest", "2", "--cfn", "2", "--engines", "1")
+    with temporary_lab(f"gates-v-{os.getpid()}", *shape) as made:
+        yield made
 
 
 def varied(
