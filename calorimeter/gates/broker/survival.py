@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, not_run, passed
 from calorimeter.gates.broker.broker_trial import FEWEST_CALLS, FEWEST_STACKS, BrokerTrial
+from calorimeter.gates.clients.stack_records import unheard
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.engines.rotation import exact_rotation
 
@@ -40,7 +41,7 @@ def service_survives(evidence: BrokerTrial) -> Judgement:
         return inconclusive(f"whether rotation was restored is not known: {why}", **figures)
     return passed(
         f"{_story(evidence)}, {figures['failed_calls']} of {len(evidence.calls)} calls failed, "
-        f"{_last(evidence)}; {figures['stacks_accepted']} stacks were accepted: "
+        f"{_last(evidence)}; {figures['stacks_accepted']} stacks were accepted{unheard(evidence.stacks)}: "
         f"{figures['stacks_complete']} complete, {figures['stacks_failed']} failed, none lost; after that "
         f"calls rotated over {evidence.returned} consumers",
         **figures,

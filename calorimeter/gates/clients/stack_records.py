@@ -82,6 +82,12 @@ def with_traced_request_ids(
     return tuple(identified(record) for record in records)
 
 
+def unheard(records: Iterable[StackRecord]) -> str:
+    """How many stacks exist although their create got no answer, after "… were accepted"; empty if none."""
+    more = sum(record.taken and not record.accepted for record in records)
+    return f" and {more} more were created although their clients got no answer" if more else ""
+
+
 def with_engines(records: Iterable[StackRecord], engines: Mapping[str, str]) -> tuple[StackRecord, ...]:
     """The records; `engines` (request id → engine) names the engine of each call that was traced."""
 

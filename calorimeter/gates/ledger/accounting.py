@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
-from calorimeter.gates.clients.stack_records import StackRecord
+from calorimeter.gates.clients.stack_records import StackRecord, unheard
 from calorimeter.gates.engines.backlog import FEWEST_STACKS
 from calorimeter.gates.engines.struck_engines import ProcessSizes, listed, why_not_as_many
 from calorimeter.gates.request_path.completeness import (
@@ -96,12 +96,10 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
             **figures,
         )
     losses = "".join(f"; {name} was lost with {crash.named}" for name, crash in lost.items())
-    more = len(taken) - len(accepted)
-    unknown = f" and {more} more were created although their clients got no answer" if more else ""
     return passed(
         f"while {', '.join(c.named for c in evidence.crashes)} crashed and returned, {len(accepted)} "
-        f"stacks were accepted{unknown}: {figures['complete']} complete, {figures['failed']} failed, "
-        f"{len(lost)} lost by name{losses}",
+        f"stacks were accepted{unheard(taken)}: {figures['complete']} complete, "
+        f"{figures['failed']} failed, {len(lost)} lost by name{losses}",
         **figures,
     )
 

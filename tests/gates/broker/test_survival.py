@@ -179,3 +179,12 @@ def test_times_of_commands_are_a_window() -> None:
     slow = fault(struck_ns=at(3))
     assert service_survives(trial(faults=(slow,), calls=failing(4.9))).outcome is Outcome.PASS
     assert service_survives(trial(faults=(slow,), calls=failing(5.1))).outcome is Outcome.FAIL
+
+
+def test_stacks_whose_create_got_no_answer_are_counted_apart() -> None:
+    """As in L3: else more stacks would be complete than were accepted."""
+    made = trial()
+    late = made.stacks[0].model_copy(update={"create": call(1, status=504)})
+    judged = service_survives(made.model_copy(update={"stacks": (*made.stacks, late)}))
+    assert judged.outcome is Outcome.PASS
+    assert " and 1 more were created although their clients got no answer: " in judged.why
