@@ -157,6 +157,8 @@ def _status() -> int:
         status = 2
     except click.exceptions.NoArgsIsHelpError as problem:
         problem.show()
+        path = problem.ctx.command_path if problem.ctx else "calorimeter"
+        click.echo(f"{path}: a command is missing; the commands are listed above", err=True)
         status = 2
     except click.UsageError as problem:
         path = problem.ctx.command_path if problem.ctx else "calorimeter"

@@ -13,8 +13,6 @@ import click
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from calorimeter import cli
-from calorimeter.commands.lab import lab
 from calorimeter.commands.lab_options import TimeoutsParam, WordsParam
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.commands.run import ProcessesParam
@@ -26,6 +24,7 @@ from calorimeter.core.toml import Model
 from calorimeter.gates.verify_options import OPTIONS, BoundedNumber
 from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.workload.scenario import Scenario
+from tests.every_command import commands
 from tests.places import CLONE
 
 WRITTEN = (Deployment, Scenario, Schedule, Topology, LabTopology)
@@ -45,13 +44,9 @@ WITHOUT_NUMBERS += (click.types.UnprocessedParamType, TimeoutsParam, WordsParam)
 @cache
 def params() -> dict[str, click.Parameter]:
     """Every argument and option of every command, by the words of the command and its name."""
-    context = click.Context(cli.calorimeter)
-    commands = {name: cli.LazyGroup.get_command(cli.calorimeter, context, name) for name in cli.COMMANDS}  # type: ignore[arg-type]
-    commands |= {f"lab {name}": command for name, command in lab.commands.items()}
     return {
-        f"{name} {param.name}": param
-        for name, command in commands.items()
-        if command is not None
+        f"{' '.join(words)} {param.name}": param
+        for words, command in commands().items()
         for param in command.params
     }
 

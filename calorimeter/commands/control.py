@@ -29,7 +29,7 @@ def control() -> None:
     """Show how the parts of a deployment are broken and healed."""
 
 
-@control.command()
+@control.command(epilog="Example: calorimeter control check deployment.toml")
 @DEPLOYMENT
 def check(deployment: Path | None) -> int:
     """Show for each part of DEPLOYMENT the commands that would inject and heal each fault; run none.

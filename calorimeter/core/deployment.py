@@ -11,13 +11,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from calorimeter.core import bounds, broker_table, engine_groups, toml
+from calorimeter.core import bounds, broker_table, engine_groups, files, toml
 from calorimeter.core.broker_table import Broker
 from calorimeter.core.control import commands_of_parts
 from calorimeter.core.control.control_table import Control
 from calorimeter.core.control.controlled_part import APIS, KINDS, Part
 from calorimeter.core.engine_groups import EngineGroup
-from calorimeter.core.errors import nearest
+from calorimeter.core.errors import InputError, nearest
 from calorimeter.core.expect import Expect
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
@@ -164,8 +164,17 @@ class Tls(Model):
 
     @property
     def for_requests(self) -> bool | str:
-        """The argument `verify` of requests and keystoneauth."""
-        return str(self.ca_file) if self.verify and self.ca_file else self.verify
+        """The argument `verify` of requests and keystoneauth. Raises InputError as `authorities`."""
+        return str(self.ca_file) if self.verify and self.authorities() else self.verify
+
+    def authorities(self) -> str | None:
+        """The text of `ca_file`; None without one. Raises InputError if it is empty or cannot be read."""
+        if self.ca_file is None:
+            return None
+        text = files.read_text(self.ca_file)
+        if not text.strip():
+            raise InputError(f"tls.ca_file {self.ca_file}", "is empty", "valid: certificates in PEM")
+        return text
 
     @property
     def warning(self) -> str:

@@ -49,9 +49,11 @@ def check(where: str, url: str, at: Address, tls: Tls) -> None:
 def verifying(tls: Tls) -> ssl.SSLContext:
     """How a server that speaks TLS is verified. Raises InputError if `ca_file` cannot be used."""
     try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-    except OSError as problem:
-        raise InputError(f"tls.ca_file {tls.ca_file}", f"cannot be used ({problem})") from problem
+        context = ssl.create_default_context(cadata=tls.authorities())
+    except ssl.SSLError as problem:
+        raise InputError(
+            f"tls.ca_file {tls.ca_file}", f"cannot be used ({problem})", "valid: certificates in PEM"
+        ) from problem
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from calorimeter import cli
-from calorimeter.commands.lab import lab
+from tests.every_command import commands, groups
 
 
 def test_overview_groups_the_commands_and_hides_those_of_maintainers() -> None:
@@ -34,30 +34,42 @@ def test_overview_imports_no_room() -> None:
     assert modules == {"calorimeter.cli", "calorimeter.core", *core}
 
 
-def all_commands() -> dict[str, click.Command]:
-    """Every command and every command of `lab`, by the words that call it."""
-    context = click.Context(cli.calorimeter)
-    found = {name: cli.calorimeter.get_command(context, name) for name in cli.COMMANDS}
-    found |= {f"lab {name}": command for name, command in lab.commands.items()}
-    return {name: command for name, command in found.items() if command is not None}
-
-
-@pytest.mark.parametrize("name", [*cli.COMMANDS, *(f"lab {name}" for name in lab.commands)])
-def test_help_shows_an_example_that_can_be_called(name: str) -> None:
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_help_shows_an_example_that_can_be_called(words: tuple[str, ...]) -> None:
     """The example is a call of the command, with options and arguments that it has."""
-    command = all_commands()[name]
-    text = command.get_help(click.Context(command, info_name=f"calorimeter {name}"))
-    example = " ".join(text.partition("Example: ")[2].split())
-    assert example.startswith(f"calorimeter {name}"), text
-    arguments = shlex.split(example)[1 + len(name.split()) :]
-    if name == "lab":
-        assert arguments[0] in lab.commands
-    else:
-        command.make_context(name, arguments)
+    command, name = commands()[words], " ".join(words)
+    example = _example(command, name)
+    assert example.startswith(f"calorimeter {name}"), example
+    command.make_context(name, shlex.split(example)[1 + len(words) :])
 
 
-@pytest.mark.parametrize("name", [*cli.COMMANDS, *(f"lab {name}" for name in lab.commands)])
-def test_every_option_has_a_help_text(name: str) -> None:
+@pytest.mark.parametrize("name", groups())
+def test_help_of_a_group_shows_one_of_its_commands(name: str) -> None:
+    """`calorimeter lab --help` ends with a call of a command of `lab`."""
+    group = groups()[name]
+    called, word, inner, *_ = shlex.split(_example(group, name))
+    assert (called, word) == ("calorimeter", name)
+    assert inner in group.commands
+
+
+@pytest.mark.parametrize("name", groups())
+def test_a_group_without_a_command_says_so_in_a_line(name: str) -> None:
+    """After the list of its commands."""
+    command = [sys.executable, "-m", "calorimeter", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"calorimeter {name}: a command is missing; the commands are listed above"
+    )
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_option_has_a_help_text(words: tuple[str, ...]) -> None:
     """No option is left for the reader to guess."""
-    for parameter in all_commands()[name].params:
+    for parameter in commands()[words].params:
         assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
+
+
+def _example(command: click.Command, name: str) -> str:
+    text = command.get_help(click.Context(command, info_name=f"calorimeter {name}"))
+    return " ".join(text.partition("Example: ")[2].split())

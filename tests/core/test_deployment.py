@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from calorimeter.core import deployment as deployments
-from calorimeter.core import toml
+from calorimeter.core import files, toml
 from calorimeter.core.deployment import Consent, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.urls import HttpUrl
@@ -184,6 +184,7 @@ def test_consent_includes_lower_levels() -> None:
 def test_a_relative_ca_file_is_relative_to_the_deployment_file(tmp_path: Path) -> None:
     """It does not depend on the folder that the suite is started in."""
     file = written(tmp_path, SMALLEST + '[tls]\nca_file = "ca.pem"\n')
+    files.write(tmp_path / "ca.pem", "an authority")
     tls = deployments.read(file).tls
     assert tls.for_requests == str(tmp_path / "ca.pem")
     assert tls.model_copy(update={"verify": False}).for_requests is False

@@ -7,8 +7,7 @@ from functools import cache
 import click
 from hypothesis import strategies as st
 
-from calorimeter import cli
-from calorimeter.commands.lab import lab
+from tests.every_command import commands
 from tests.fuzz.case import Case
 from tests.fuzz.deployment_files import FILES, VALID
 from tests.places import CLONE
@@ -113,14 +112,6 @@ _TEXTS = (
 
 
 @cache
-def commands() -> dict[tuple[str, ...], click.Command]:
-    """Every command and every command of `lab`, by the words that call it."""
-    context = click.Context(cli.calorimeter)
-    found = {(name,): cli.calorimeter.get_command(context, name) for name in cli.COMMANDS}
-    found |= {("lab", name): command for name, command in lab.commands.items()}
-    return {words: command for words, command in found.items() if command and command is not lab}
-
-
 @st.composite
 def _value(draw: st.DrawFn, param: click.Parameter) -> str:
     """A value of a parameter: mostly of its own kind."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from tests.every_command import commands
 from tests.fuzz import campaign, special_files
 from tests.fuzz.case import Case, faults
 from tests.fuzz.case_runner import CaseRunner
-from tests.fuzz.command_lines import commands
 from tests.fuzz.deployment_files import FILES, VALID
 from tests.fuzz.scenario_files import WITH_TEMPLATE
 from tests.places import CLONE
@@ -45,6 +45,7 @@ balance {}
 trace {}.toml -- true
 trace {} req-1
 trace --runs {} deployment.toml -- true
+control check {}
 doctor {}
 verify {} --gates A
 verify deployment.toml --gates x --runs {}
@@ -78,7 +79,12 @@ INSIDE = {
 """Files that a file names."""
 
 OF_SCENARIO = ("run ./s.toml",)
-OF_DEPLOYMENT = ("audit deployment.toml --no-resolve", "doctor deployment.toml", "clean run --within 1s")
+OF_DEPLOYMENT = (
+    "audit deployment.toml --no-resolve",
+    "doctor deployment.toml",
+    "clean run --within 1s",
+    "control check deployment.toml",
+)
 """Commands that read such a file."""
 
 

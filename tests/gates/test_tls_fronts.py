@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,6 +108,27 @@ def test_a_front_that_clients_can_use_is_judged(
         tls_front.check("here", url, front, Tls(verify=False))
         with pytest.raises(InputError, match="unable to get local issuer certificate"):
             tls_front.check("here", url, front, Tls())
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: None, "cannot be read"),
+        (lambda path: path.write_text(" \n"), "is empty"),
+        (lambda path: path.write_text("no certificate"), "cannot be used"),
+        (os.mkfifo, "is a pipe"),
+        (os.mkdir, "is a folder"),
+    ],
+)
+def test_authorities_that_cannot_be_used_are_named(
+    tmp_path: Path, make: Callable[[Path], None], why: str
+) -> None:
+    """A pipe is not waited for, and an empty file does not mean the system's authorities."""
+    path = tmp_path / "ca.pem"
+    make(path)
+    with pytest.raises(InputError, match=why) as refused:
+        tls_front.verifying(Tls(ca_file=path))
+    assert str(path) in str(refused.value)
 
 
 def test_a_front_without_tls_is_named(tmp_path: Path) -> None:

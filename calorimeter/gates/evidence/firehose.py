@@ -11,7 +11,6 @@ node emits `deliver` for the consumers, and `publish` for the clients, that are 
 from __future__ import annotations
 
 import contextlib
-import ssl
 import threading
 import time
 import uuid
@@ -23,6 +22,7 @@ import pika
 import pika.exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
+from calorimeter.core import tls_front
 from calorimeter.core.broker_table import Broker
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence import rpc_message
@@ -72,13 +72,7 @@ def _parameters(
     secure = url.scheme == "amqps"
     tls = None
     if secure:
-        context = ssl.create_default_context(
-            cafile=str(deployment.tls.ca_file) if deployment.tls.ca_file else None
-        )
-        if not deployment.tls.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        tls = pika.SSLOptions(context, url.hostname)
+        tls = pika.SSLOptions(tls_front.verifying(deployment.tls), url.hostname)
     return pika.ConnectionParameters(
         host=url.hostname,
         port=url.port or (5671 if secure else 5672),
