@@ -20,6 +20,7 @@ from calorimeter.core.faults.injector import FaultInjector
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.time_line import TimeLine
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -48,9 +49,9 @@ class Settings:
 class Context:
     """The deployment under test, as the gates use it. Leaving the context closes what was opened in it.
 
-    `say` announces the step that starts now. `may_break`: optional fault injection is allowed. `run` is
-    the folder of an earlier run that the verdicts are added to; `baseline` are the runs that it is
-    compared with.
+    `say` announces the step that starts now; `show` shows it. `may_break`: optional fault injection is
+    allowed. `run` is the folder of an earlier run that the verdicts are added to; `baseline` are the runs
+    that it is compared with.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Context:
         self.deployment = deployment
         self.settings = settings
         self.may_break = may_break
-        self.say: Callable[[str], None] = lambda text: None
+        self.show: Callable[[str], None] = lambda text: None
+        self.time_line = TimeLine()
         self.run = run
         self.baseline = baseline
-        self._results: dict[Hashable, Any] = {}
+        self._results: dict[Hashable, tuple[str, Any]] = {}
         self._injector: FaultInjector | None = None
         self.closing = ExitStack()
 
@@ -78,14 +80,20 @@ class Context:
     def __exit__(self, *exc: object) -> None:
         self.closing.close()
 
+    def say(self, text: str) -> None:
+        """Announce the step that starts now."""
+        self.time_line.step(text)
+        self.show(text)
+
     def once(self, key: Hashable, experiment: Callable[[], T]) -> T:
         """Run an experiment at its first call, and return or raise at every call what the first one did."""
         if key not in self._results:
             try:
-                self._results[key] = experiment()
+                self._results[key] = (self.time_line.gate, experiment())
             except Exception as problem:
-                self._results[key] = problem
-        result = self._results[key]
+                self._results[key] = (self.time_line.gate, problem)
+        by, result = self._results[key]
+        self.time_line.uses(by)
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, inconclusive
-from calorimeter.gates import gate_docs, markdown_summary, repeat_command
+from calorimeter.gates import gate_docs, markdown_summary, repeat_command, time_line
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.progress import STYLES, Progress, Style
@@ -203,6 +203,8 @@ class AcceptanceRun:
                     yield f"{'':<17} docs: {page}", {}
                 yield f"{'':<17} again: {self.repeat(verdict.gate)}", {}
         yield "", {}
+        for line in time_line.lines(self.context.time_line.times) if self.given.timings else ():
+            yield line, {}
         yield verdicts.count(ordered), {"bold": True}
         yield f"verdicts: {self.run.path / 'verdicts.json'}", {}
 
@@ -228,7 +230,7 @@ class Prepared:
         self.session = session
         self.interrupted = False
         self._progress = progress
-        session.context.say = progress.phase
+        session.context.show = progress.phase
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:

@@ -13,6 +13,7 @@ from _pytest.terminal import TerminalReporter
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.recorded import gate_times
 from calorimeter.core.shown_text import plain
 from calorimeter.gates import repeat_command
 from calorimeter.gates.context import Context
@@ -157,14 +158,34 @@ def judge(calorimeter_session: AcceptanceRun, request: pytest.FixtureRequest) ->
     return Judge(calorimeter_session, gate)
 
 
+def _session(item: pytest.Item) -> AcceptanceRun | None:
+    """The acceptance run that a test is a gate of; None for any other test."""
+    session = item.config.stash.get(SESSION, None)
+    return session if session and item.nodeid in session.items else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note when each gate begins and ends."""
+    session = _session(item)
+    if session is None:
+        return (yield)
+    session.context.time_line.begins(session.items[item.nodeid].id)
+    try:
+        return (yield)
+    finally:
+        session.context.time_line.ended()
+        gate_times.write(session.context.time_line.times, session.run.path)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep INCONCLUSIVE for a gate that raises, is skipped or judges nothing, and fail its test."""
     report = yield
-    session = item.config.stash.get(SESSION, None)
-    gate = session.items.get(item.nodeid) if session else None
+    session = _session(item)
+    gate = session.items[item.nodeid] if session else None
     problem = call.excinfo.value if call.excinfo else None
     if session is None or gate is None or call.when == "teardown" or (call.when == "setup" and not problem):
         return report

@@ -33,7 +33,7 @@ def pytest(
 
 def _options(given: Given) -> Iterator[list[str]]:
     """The options that differ from their defaults, each with its value."""
-    unused = {"gates", "summary"} | ({"runs"} if given.run else set())
+    unused = {"gates", "summary", "timings"} | ({"runs"} if given.run else set())
     for name, option in OPTIONS.items():
         value = given.value(name)
         if name not in unused and value != option.default:

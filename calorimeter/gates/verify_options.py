@@ -73,6 +73,12 @@ OPTIONS: dict[str, Option] = {
         "Earlier run that --run is compared with (gate T2); may be repeated.", "RUN", Path, "append", ()
     ),
     "yes_break_it": Option(YES_BREAK_IT, type=None, action="store_true", default=False),
+    "timings": Option(
+        "Also print when each gate began, and what it waited for; timings.json in the run folder has it.",
+        type=None,
+        action="store_true",
+        default=False,
+    ),
     "summary": Option("File for the verdicts as Markdown (default: none).", "FILE", Path),
 }
 """Name of each option, as an identifier → the option. The deployment file is not among them."""
@@ -91,6 +97,7 @@ class Given:
     runs: Path
     settings: Settings
     yes_break_it: bool = False
+    timings: bool = False
     baseline: tuple[Path, ...] = ()
     summary: Path | None = None
     collected: frozenset[str] | None = None
