@@ -14,6 +14,9 @@ from calorimeter.core.recorded.gate_times import (
 )
 from calorimeter.core.shown_text import one_line
 
+FURTHER = "further steps"
+"""The last step of a gate that has more than the file takes."""
+
 
 class TimeLine:
     """Notes the gates and their steps. A step lasts until the next one, or until its gate ends."""
@@ -42,7 +45,8 @@ class TimeLine:
     def step(self, what: str) -> None:
         """A step of the gate begins."""
         if len(self._steps) < MOST_STEPS:
-            self._steps.append((one_line(what)[:LONGEST_STEP], self._clock()))
+            last = len(self._steps) == MOST_STEPS - 1
+            self._steps.append((FURTHER if last else one_line(what)[:LONGEST_STEP], self._clock()))
 
     def uses(self, gate: str) -> None:
         """The gate is judged from an experiment of another one."""

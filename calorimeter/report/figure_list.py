@@ -32,6 +32,7 @@ SECTIONS = (
     FAULTS := "Faults, detection and recovery",
     COMPONENTS := "Queues and components",
     GENERATOR := "Generator health",
+    GATES := "Duration of the gates",
 )
 """The headings that figures stand under, in their order."""
 
@@ -81,6 +82,8 @@ def of(found: PageContent) -> list[PageFigure]:
     if found.load and found.load.generator["n"].sum():
         workers = found.polled.workers if found.polled else pd.DataFrame()
         figures.append(_generator(found.load, workers, marks))
+    if len(found.gate_steps):
+        figures.append(_time_line(found.gate_steps))
     return figures
 
 
@@ -312,6 +315,18 @@ def _of_polls(polls: PollTables, marks: Marks, end_s: float) -> Iterator[PageFig
             "resident memory.",
             partial(polled_figures.processes, polls.processes, marks, end_s),
         )
+
+
+def _time_line(steps: pd.DataFrame) -> PageFigure:
+    return PageFigure(
+        "gates-over-time",
+        GATES,
+        "When each gate ran",
+        f"The {steps['gate'].nunique()} gates of the last acceptance run that wrote to this folder. The "
+        "shades of a bar are the steps of its gate; tables/timings.csv names them. A gate without a bar "
+        "was judged from an experiment of one above it. From timings.json.",
+        partial(gate_figures.time_line, steps),
+    )
 
 
 def _generator(load: LoadTables, workers: pd.DataFrame, marks: Marks) -> PageFigure:

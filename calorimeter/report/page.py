@@ -60,6 +60,7 @@ def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
         if shares is not None:
             tables[name] = shares.table
     tables["endings"] = found.endings
+    tables["timings"] = found.gate_steps
     detected = [
         trial.detections.assign(trial=trial.file, fault=trial.fault) for trial in found.evidence.trials
     ]

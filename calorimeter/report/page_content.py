@@ -12,7 +12,8 @@ import pandas as pd
 from calorimeter.core import files, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded import gate_times, sample_tables
+from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.measured_part import Span, measured_part
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.recorded.sample_tables import ns, succeeded
@@ -32,6 +33,7 @@ from calorimeter.report.tables import (
     shares,
     watch_files,
 )
+from calorimeter.report.tables.gate_steps import gate_steps
 from calorimeter.report.tables.rates import Steadiness
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.watch_files import WatchTables
@@ -119,7 +121,7 @@ class GateEvidence:
 class PageContent:
     """The content of the page of one run.
 
-    `endings` is the table of `tables.stack_durations`, `gaps` are sentences about what is missing.
+    `endings` and `gate_steps` are tables of `tables`, `gaps` are sentences about what is missing.
     """
 
     about: dict[str, Any]
@@ -134,6 +136,7 @@ class PageContent:
     evidence: GateEvidence
     backends: SharesTable | None
     engines: SharesTable | None
+    gate_steps: pd.DataFrame
     files: tuple[DataFile, ...]
     gaps: tuple[str, ...]
 
@@ -181,6 +184,7 @@ def collect(run: RunDir) -> PageContent:
         evidence=_gate_evidence(run.path / "evidence", loaded, polled),
         backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
+        gate_steps=gate_steps(_or_gap(gaps, gate_times.read, run.path) or GateTimes()),
         files=data_files(run.path),
         gaps=tuple(gaps),
     )

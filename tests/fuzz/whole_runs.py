@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from calorimeter.core.recorded.gate_times import GateTime, GateTimes
 from calorimeter.core.recorded.samples import ACTION
 from calorimeter.core.verdict import Judgement, Outcome
 from tests.places import CLONE
@@ -31,7 +32,9 @@ def make(path: Path, *, seconds: int = 20) -> Path:
     acted = pa.Table.from_pylist([_action(number) for number in range(20)], schema=ACTION)
     pq.write_table(acted, path / "actions" / "w0-0.parquet")
     _evidence(builder)
-    builder.verdicts(*gates())
+    builder.verdicts(*gates()).timings(
+        GateTimes(gates=tuple(GateTime(gate=v.gate, at_s=0.0, took_s=1.0) for v in gates()))
+    )
     (path / "proxy").mkdir(exist_ok=True)
     (path / "proxy" / "proxy-0.cfg").write_text("global\n    maxconn 4000\n")
     scenario = next(PUBLISHED.glob("rest-and-cfn/*/scenario.toml"))

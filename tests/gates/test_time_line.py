@@ -53,6 +53,18 @@ def test_a_step_lasts_until_the_next_or_the_end_of_its_gate() -> None:
     assert line.times.took_s == 68.75
 
 
+def test_more_steps_than_the_file_takes_are_one(tmp_path: Path) -> None:
+    """What is written can be read."""
+    line = TimeLine(lambda: 0.0)
+    line.begins("S1")
+    for number in range(1000):
+        line.step(f"step {number}")
+    line.ended()
+    gate_times.write(line.times, tmp_path)
+    steps = gate_times.read(tmp_path).gates[0].steps
+    assert (len(steps), steps[-1].what) == (100, "further steps")
+
+
 def test_lines_show_each_gate_and_what_it_waited_for() -> None:
     """Minutes and seconds of the begin, the length, and the steps."""
     assert list(time_line.lines(NOTED)) == [

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calorimeter.core import verdict
+from calorimeter.core.recorded import gate_times
+from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.recorded.samples import LEDGER, SAMPLE
 from calorimeter.core.verdict import Verdict, Verdicts
@@ -103,6 +105,11 @@ class Builder:
     def verdicts(self, *verdicts: Verdict) -> Builder:
         """Write verdicts.json."""
         verdict.write(Verdicts(verdicts=verdicts), self.path / "verdicts.json")
+        return self
+
+    def timings(self, times: GateTimes) -> Builder:
+        """Write timings.json."""
+        gate_times.write(times, self.path)
         return self
 
     def evidence(self, name: str, tree: Any) -> Builder:

@@ -17,7 +17,8 @@ FILE = "timings.json"
 LONGEST_STEP = 300
 """Characters of a step's text."""
 
-MOST_STEPS = 10_000
+MOST_STEPS = 100
+MOST_GATES = 500
 
 
 class StepTime(Model):
@@ -45,7 +46,7 @@ class GateTimes(Model):
     """The gates of one acceptance run, in the order in which they ran."""
 
     schema_version: Literal[1] = 1
-    gates: tuple[GateTime, ...] = ()
+    gates: Annotated[tuple[GateTime, ...], Field(max_length=MOST_GATES)] = ()
 
     @property
     def took_s(self) -> float:

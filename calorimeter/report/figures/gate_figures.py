@@ -60,6 +60,24 @@ def rotation(table: pd.DataFrame, layout: Layout) -> Figure:
     return figure
 
 
+def time_line(steps: pd.DataFrame, layout: Layout) -> Figure:
+    """When each gate ran: `gate`, `step`, `from_s`, `to_s`; one lane per gate, a shade per step."""
+    gates = list(dict.fromkeys(steps["gate"]))
+    figure, (panel,) = style.canvas(layout, (0.7 + 0.19 * len(gates),))
+    for place, (_, own) in enumerate(steps.groupby("gate", sort=False)):
+        lengths = own["to_s"] - own["from_s"]
+        shades = [style.SKY if number % 2 else style.BLUE for number in range(len(own))]
+        panel.barh([place] * len(own), lengths, left=own["from_s"], height=0.7, color=shades, linewidth=0)
+        panel.text(own["to_s"].max(), place, f" {lengths.sum():.1f} s", va="center", fontsize=7)
+    panel.set_yticks(range(len(gates)), gates, fontsize=7)
+    panel.set_ylim(len(gates) - 0.4, -0.6)
+    panel.set_xlim(0, 1.1 * float(steps["to_s"].max()) or 1.0)
+    panel.grid(visible=False, axis="y")
+    panel.grid(visible=True, axis="x")
+    panel.set_xlabel("time since the first gate began (s)")
+    return figure
+
+
 _KINDS = (
     ("fault", style.PALE, "broken", 0.84),
     ("out", style.INK, "out of the proxy's rotation", 0.30),
