@@ -19,7 +19,6 @@ from markdown_it import MarkdownIt
 
 from calorimeter.commands.report import newest, report
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded.gate_times import GateTime, GateTimes, StepTime
 from calorimeter.core.verdict import Judgement, Outcome, Verdict
 from calorimeter.report import figure_list, page, page_content, page_text, report_folder, summary
 from calorimeter.report.figures import style
@@ -229,27 +228,6 @@ def test_gates_without_load_say_so(builder: Any, polls: Any) -> None:
     ]
     assert "as gate S1 found them (not under load)" in text(files)
     assert json.loads(files["summary.json"])["load"] is None
-
-
-def test_the_time_of_gates_is_drawn_with_their_steps(builder: Any, polls: Any) -> None:
-    """One lane per gate, and a table with the steps."""
-    step = StepTime(what="1000 sources visit rest", at_s=0.5, took_s=8.0)
-    times = GateTimes(
-        gates=(
-            GateTime(gate="S1", at_s=0.0, took_s=8.5, steps=(step,)),
-            GateTime(gate="S2", at_s=8.5, took_s=0.0, uses=("S1",)),
-        )
-    )
-    files = made(builder.verdicts(*polls.gates()).timings(times))
-    assert "Duration of the gates" in text(files)
-    assert "The 2 gates of the last acceptance run that wrote to this folder." in text(files)
-    assert "figures/gates-over-time.svg" in files
-    assert files["tables/timings.csv"].decode().splitlines() == [
-        "gate,step,from_s,to_s",
-        "S1,,0,0.5",
-        "S1,1000 sources visit rest,0.5,8.5",
-        "S2,,8.5,8.5",
-    ]
 
 
 def test_what_is_not_drawn_says_why(builder: Any, whole: page.Files) -> None:
