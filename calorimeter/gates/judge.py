@@ -18,7 +18,7 @@ from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, inconclusive
-from calorimeter.gates import gate_docs, markdown_summary, repeat_command, time_line
+from calorimeter.gates import expected_time, gate_docs, markdown_summary, repeat_command, time_line
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.progress import STYLES, Progress, Style
@@ -230,6 +230,7 @@ class Prepared:
         self.session = session
         self.interrupted = False
         self._progress = progress
+        self._expected = expected_time.of_earlier_runs(session.given.runs, session.deployment.name)
         session.context.show = progress.phase
 
     @pytest.hookimpl(trylast=True)
@@ -245,7 +246,10 @@ class Prepared:
         """Announce the gate."""
         order = list(self.session.items)
         gate = self.session.items[nodeid]
-        self._progress.begins(order.index(nodeid) + 1, len(order), gate.id, gate.heading)
+        number = order.index(nodeid)
+        ahead = [each.id for each in list(self.session.items.values())[number:]]
+        left = expected_time.left(self._expected, ahead)
+        self._progress.begins(number + 1, len(order), gate.id, gate.heading, left)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Print the gate's verdict, or the error of its set-up or teardown."""

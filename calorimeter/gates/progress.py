@@ -89,10 +89,10 @@ class Progress:
             self._step = step
             self._show()
 
-    def begins(self, number: int, of: int, gate: str, heading: str) -> None:
-        """Show the gate that starts now."""
+    def begins(self, number: int, of: int, gate: str, heading: str, left: str = "") -> None:
+        """Show the gate that starts now, and how long the run will take from now on, if that is known."""
         self._gate, self._since = "", time.monotonic()
-        self.phase(f"[{number}/{of}] {gate}  {heading}")
+        self.phase(f"[{number}/{of}] {gate}  {f'({left}) ' if left else ''}{heading}")
         self._gate = f"[{number}/{of}] {plain(gate)}"
 
     def ended(self, gate: str, judgement: Judgement | None) -> None:
