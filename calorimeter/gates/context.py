@@ -46,6 +46,10 @@ class Settings:
         return tuple(f.name for f in fields(cls))
 
 
+FAST = Settings(sources=100, visits=2, calls=90, stacks=6)
+"""The strength of a first look (`--fast`)."""
+
+
 class Context:
     """The deployment under test, as the gates use it. Leaving the context closes what was opened in it.
 
@@ -79,6 +83,22 @@ class Context:
 
     def __exit__(self, *exc: object) -> None:
         self.closing.close()
+
+    def strength(self, name: str) -> int:
+        """A setting of this run; the gate that runs is noted to depend on it."""
+        self.time_line.depends(name)
+        value: int = getattr(self.settings, name)
+        return value
+
+    def weaker(self) -> str:
+        """The settings of the gate that are weaker than usual, as a clause; empty if none is."""
+        usual = Settings()
+        less = [
+            f"{getattr(self.settings, name)} {name} instead of {getattr(usual, name)}"
+            for name in self.time_line.settings()
+            if getattr(self.settings, name) < getattr(usual, name)
+        ]
+        return f"a first look: {', '.join(less)}" if less else ""
 
     def say(self, text: str) -> None:
         """Announce the step that starts now."""

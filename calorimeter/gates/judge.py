@@ -131,6 +131,8 @@ class AcceptanceRun:
         for gate_id, named in chosen.items():
             gate = GATES[gate_id]
             why = why_not_run(gate, self.deployment, recordings, yes_break_it)
+            if why is None and self.given.fast and not named and not gate.quick:
+                why = "--fast leaves out gates that inject faults or load, unless named by their ids"
             if why is not None:
                 outcome = Outcome.INCONCLUSIVE if named else Outcome.NOT_RUN
                 self.keep(gate, Judgement(outcome=outcome, why=why))
@@ -151,6 +153,8 @@ class AcceptanceRun:
         self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = (), waived: str | None = None
     ) -> Verdict:
         """Write a gate's verdict to verdicts.json; `evidence` are files, relative to the run folder."""
+        if self.given.fast and (less := self.context.weaker()):
+            judgement = judgement.model_copy(update={"why": f"{judgement.why} ({less})"})
         verdict = Verdict(
             gate=gate.id,
             heading=gate.heading,

@@ -90,6 +90,11 @@ class Gate:
         """Whether it is a gate of this suite, not one of another suite that may have the same id."""
         return Path(self.function.__code__.co_filename).resolve().parent == shipped.folder("verify")
 
+    @property
+    def quick(self) -> bool:
+        """Whether a first look has it: it injects no fault, and puts no load on the deployment."""
+        return not self.breaks and self.consent is not Consent.LOAD
+
     def planned(self, deployment: Deployment, *, may_break: bool) -> list[FaultCommands]:
         """The commands that inject its faults; those of `may_break` only if `may_break`."""
         breaks = self.breaks + (self.may_break if may_break else ())

@@ -29,6 +29,7 @@ class TimeLine:
         self._steps: list[tuple[str, float]] = []
         self._uses: dict[str, None] = {}
         self._done: list[GateTime] = []
+        self._depends: dict[str, dict[str, None]] = {}
 
     @property
     def gate(self) -> str:
@@ -52,6 +53,15 @@ class TimeLine:
         """The gate is judged from an experiment of another one."""
         if gate and gate != self._gate:
             self._uses[gate] = None
+
+    def depends(self, setting: str) -> None:
+        """The gate depends on a setting of the run (`Settings`)."""
+        self._depends.setdefault(self._gate, {})[setting] = None
+
+    def settings(self) -> tuple[str, ...]:
+        """The settings that the gate depends on, by itself or by the experiments that it uses."""
+        gates = (self._gate, *self._uses)
+        return tuple(dict.fromkeys(name for gate in gates for name in self._depends.get(gate, ())))
 
     def ended(self) -> None:
         """The gate ended."""

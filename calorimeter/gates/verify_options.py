@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ from calorimeter.core import bounds
 from calorimeter.core.bounds import Bounds
 from calorimeter.core.errors import InputError
 from calorimeter.core.shown_text import quoted
-from calorimeter.gates.context import Settings
+from calorimeter.gates.context import FAST, Settings
 
 YES_BREAK_IT = (
     'Also allow fault injection on a deployment that is not a lab (needs `[consent] level = "invasive"`).'
@@ -45,8 +45,9 @@ class BoundedNumber:
 
 
 def _strength(name: str, text: str, within: Bounds) -> Option:
-    default = getattr(Settings(), name)
-    return Option(f"{text} (default: {default}).", within.range, BoundedNumber(within), default=default)
+    default, fast = getattr(Settings(), name), getattr(FAST, name)
+    less = f", with --fast {fast}" if fast != default else ""
+    return Option(f"{text} (default: {default}{less}).", within.range, BoundedNumber(within))
 
 
 STRENGTHS = {
@@ -72,6 +73,13 @@ OPTIONS: dict[str, Option] = {
     "baseline": Option(
         "Earlier run that --run is compared with (gate T2); may be repeated.", "RUN", Path, "append", ()
     ),
+    "fast": Option(
+        "A first look in about a minute: gates that inject faults or load run only if they are named by "
+        "their ids, and fewer sources, visits, calls and stacks are used; each verdict says so.",
+        type=None,
+        action="store_true",
+        default=False,
+    ),
     "yes_break_it": Option(YES_BREAK_IT, type=None, action="store_true", default=False),
     "timings": Option(
         "Also print when each gate began, and what it waited for; timings.json in the run folder has it.",
@@ -96,6 +104,7 @@ class Given:
     run: Path | None
     runs: Path
     settings: Settings
+    fast: bool = False
     yes_break_it: bool = False
     timings: bool = False
     baseline: tuple[Path, ...] = ()
@@ -109,7 +118,10 @@ class Given:
         """From a value for each of `OPTIONS`. Raises InputError for more visits than memory can hold."""
         others = {name: values[name] for name in OPTIONS if name not in Settings.names()}
         others["baseline"] = tuple(others["baseline"])
-        settings = Settings(**{name: values[name] for name in Settings.names()})
+        usual = FAST if values["fast"] else Settings()
+        settings = replace(
+            usual, **{name: value for name in Settings.names() if (value := values[name]) is not None}
+        )
         try:
             bounds.COUNT.check(settings.sources * settings.visits)
         except ValueError as problem:
@@ -118,5 +130,8 @@ class Given:
         return cls(deployment, settings=settings, collected=collected, **others)
 
     def value(self, name: str) -> Any:
-        """The value of one of `OPTIONS`."""
-        return getattr(self.settings if name in Settings.names() else self, name)
+        """The value of one of `OPTIONS`; None for a strength that is the usual one."""
+        if name not in Settings.names():
+            return getattr(self, name)
+        value = getattr(self.settings, name)
+        return None if value == getattr(FAST if self.fast else Settings(), name) else value

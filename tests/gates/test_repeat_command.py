@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from calorimeter.commands.verify import verify
 from calorimeter.gates import repeat_command
-from calorimeter.gates.context import Settings
-from calorimeter.gates.verify_options import Given
+from calorimeter.gates.context import FAST, Settings
+from calorimeter.gates.verify_options import OPTIONS, Given
 
 
 def given(**differing: object) -> Given:
@@ -27,6 +28,12 @@ def given(**differing: object) -> Given:
             given(settings=Settings(sources=200, notice=182), yes_break_it=True, runs=Path("my runs")),
             Path("my cloud.toml"),
             "'my cloud.toml' --gates H2 --runs 'my runs' --sources 200 --notice 182 --yes-break-it",
+        ),
+        (given(fast=True, settings=FAST), Path("a.toml"), "a.toml --gates H2 --fast"),
+        (
+            given(fast=True, settings=replace(FAST, calls=1000)),
+            Path("a.toml"),
+            "a.toml --gates H2 --calls 1000 --fast",
         ),
         (
             given(run=Path("runs/a"), baseline=(Path("runs/b"), Path("runs/$c"))),
@@ -45,7 +52,8 @@ def test_command_has_the_options_of_the_run(options: Given, deployment: Path | N
     assert (parsed["gates"], parsed["run"], parsed["runs"]) == ("H2", options.run, options.runs)
     assert parsed["baseline"] == options.baseline
     assert parsed["yes_break_it"] == options.yes_break_it
-    assert Settings(**{name: parsed[name] for name in Settings.names()}) == options.settings
+    again = Given.of(None, {**dict.fromkeys(OPTIONS), "baseline": (), "fast": False, **parsed})
+    assert (again.settings, again.fast) == (options.settings, options.fast)
 
 
 def test_pytest_command_names_the_test_from_the_current_folder(

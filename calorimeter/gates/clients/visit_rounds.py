@@ -81,7 +81,7 @@ def visits(context: Context, api_name: str) -> Visits:
     stats = proxy_stats_if_visible(context.deployment)
     with strongest(context, api, stats) as attribution:
         found = round_of_visits(
-            context, api_name, attribution, clients, context.settings.visits, give_up=GIVE_UP
+            context, api_name, attribution, clients, context.strength("visits"), give_up=GIVE_UP
         )
         kept = kept_clients(attribution, api, clients)
         after = proxy_polling.servers(attribution.stats, api.proxy_section)
@@ -224,7 +224,7 @@ def finished(earlier: Visits, attribution: Attribution, found: Attributed) -> Vi
 def sources(context: Context, api: Api) -> Sources:
     """The addresses that visit: those of `[clients]`, or the one that the operating system picks."""
     family = socket.AF_INET6 if ":" in api.front.host else socket.AF_INET
-    found = addresses(context.deployment.clients.sources, context.settings.sources, family=family)
+    found = addresses(context.deployment.clients.sources, context.strength("sources"), family=family)
     for address in found[:1] + found[-1:]:
         check_bindable(address)
     return found or [None]

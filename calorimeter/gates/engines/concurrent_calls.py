@@ -31,7 +31,7 @@ def make_concurrent_calls(context: Context) -> QueueShares:
             raise
         window = CountedWindow(context)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            counted = list(pool.map(lambda _: client.list_stacks(), range(context.settings.calls)))
+            counted = list(pool.map(lambda _: client.list_stacks(), range(context.strength("calls"))))
         return window.shares(counted, IN_FLIGHT, call_counts(counted))
     with trace_broker(context) as trace:
 
@@ -41,7 +41,7 @@ def make_concurrent_calls(context: Context) -> QueueShares:
 
         start = trace.quiet_point(ENGINE)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            calls = list(pool.map(call, range(context.settings.calls)))
+            calls = list(pool.map(call, range(context.strength("calls"))))
         found = trace.shares(start, in_flight=IN_FLIGHT, **call_counts(calls))
     # Only after the recording has ended is it certain that it is complete.
     return found.model_copy(update={"incomplete": trace.firehose.why_incomplete})

@@ -345,7 +345,7 @@ def freeze_engine(context: Context) -> EngineTrial:
             run.inject()
             heartbeat_s = run.heartbeat_s()
             # The frozen engine gets its first call within one round; it fails an RPC timeout later.
-            frozen_s = max(rpc_s + AFTER_S, longest_notice_s(heartbeat_s, context.settings.notice))
+            frozen_s = max(rpc_s + AFTER_S, longest_notice_s(heartbeat_s, context.strength("notice")))
             trace.until(run.noticed, frozen_s, 1.0)
             if run.noticed_ns:
                 time.sleep(AFTER_S)  # others answer the calls that are redelivered now

@@ -33,7 +33,7 @@ def stack_burst(context: Context) -> StackBurst:
         start = trace.quiet_point(WORKER)
         with poll_queue_depths(context.deployment) as depths:
             with RepeatedWork("states", POLL_S, created.poll):
-                created.burst(context.settings.stacks)
+                created.burst(context.strength("stacks"))
             created.await_final(waited_s)
         created.read_back()
         left = created.delete_all()

@@ -73,7 +73,7 @@ def _fill_proxy(
     limit, limited_by, now = fill
     # A frontend's own limit is filled through that frontend alone.
     used = fronts if limited_by == PROCESS else [a for a in fronts if limited_by == a.proxy_section]
-    missing, allowed = limit - now, context.settings.connections
+    missing, allowed = limit - now, context.strength("connections")
     whole = ProxySaturation(limit=limit, limited_by=limited_by)
     if missing > allowed:
         why = f"{missing} connections would fill the proxy, --connections allows {allowed}"
