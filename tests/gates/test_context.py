@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from calorimeter.core.deployment import Deployment
-from calorimeter.gates.context import Context, Settings, shared
+from calorimeter.gates.context import FAST, Context, Settings, shared
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from tests.gates.test_registry import deployment
 
@@ -47,6 +49,34 @@ def test_failure_of_a_shared_experiment_is_shared(context: Context) -> None:
         with pytest.raises(EvidenceUnavailable, match="does not answer"):
             visits(context, "cfn")
     assert RUNS == ["cloud cfn/"]
+
+
+@shared
+def calls(context: Context) -> int:
+    """Make calls."""
+    return context.strength("calls")
+
+
+def test_a_first_look_says_what_is_weaker_in_each_gate_that_depends_on_it() -> None:
+    """Also in a gate that uses another one's experiment; not in one that needs no such strength."""
+    context = Context(deployment(), replace(FAST, visits=9))
+    said = {}
+    for gate, does in {
+        "E2": lambda: calls(context),
+        "E4": lambda: calls(context),
+        "S1": lambda: (context.strength("sources"), context.strength("visits")),
+        "P4": lambda: context.strength("connections"),
+        "A1": lambda: None,
+    }.items():
+        context.time_line.begins(gate)
+        does()
+        said[gate] = context.weaker()
+        context.time_line.ended()
+    fewer = "a first look: 90 calls instead of 1000"
+    assert said == {
+        **{"E2": fewer, "E4": fewer, "P4": "", "A1": ""},
+        "S1": "a first look: 100 sources instead of 1000",
+    }
 
 
 def test_contexts_do_not_share_results(context: Context) -> None:
