@@ -46,6 +46,11 @@ FROZEN = (
     "Heat 24, oslo.messaging 18.3)"
 )
 
+TRANSIENT = (
+    "`lab up --messaging classic`, Heat's default: queues are not durable, so work that is sent while "
+    "RabbitMQ returns can find no queue, and is lost; `durable` and `quorum` keep it"
+)
+
 LOST_TABLE = "`lab up --stick-on src`: the stick table has no peers, so it is lost with its process"
 
 _COMMENT = """\
@@ -203,6 +208,8 @@ def _waived(asked: LabTopology) -> dict[str, str]:
         waived["H9"] = SHALLOW
     if asked.brokers > 1:
         waived["B2"] = FROZEN
+    if asked.messaging == "classic":
+        waived |= {"B4": TRANSIENT, "B5": TRANSIENT}
     if asked.stick_on == "src":
         waived["S9"] = LOST_TABLE
     map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)

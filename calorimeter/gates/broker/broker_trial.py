@@ -19,7 +19,8 @@ class NodeFault(Model):
 
     The fault took effect between `begun_ns` and `struck_ns`. `noticed_ns` is when the node no longer
     answered, or another one no longer counted it as running (0: never). `healing_ns` and `healed_ns` are
-    begin and end of the command that heals it.
+    begin and end of the command that heals it. `served_ns` is the first of the calls after that with which
+    the trial was content, because all of them were answered well (0: it waited until the bound was over).
     """
 
     part: str
@@ -29,6 +30,7 @@ class NodeFault(Model):
     noticed_ns: int = 0
     healing_ns: int = 0
     healed_ns: int = 0
+    served_ns: int = 0
 
 
 class EngineQueue(Model):
@@ -111,6 +113,15 @@ class BrokerTrial(Model):
             for call in self.calls
             if call.sent_ns >= first_ns and not any(begin <= call.sent_ns <= end for begin, end in windows)
         ]
+
+    def proving(self) -> list[HeatCall]:
+        """The calls that show service after the faults: those judged, and those the trial was content with.
+
+        The latter were sent before the bound was over, when a call may still fail.
+        """
+        served_ns = self.faults[-1].served_ns
+        content = [call for call in self.calls if served_ns and call.sent_ns >= served_ns and call.ok]
+        return [*self.judged(), *content]
 
     def unexcused(self) -> list[HeatCall]:
         """Those of them that failed."""

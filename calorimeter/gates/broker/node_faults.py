@@ -44,6 +44,9 @@ BEFORE_S = 2 * FEWEST_CALLS * EVERY_S
 AFTER_S = 2 * FEWEST_CALLS * EVERY_S
 """Time beyond a bound in which calls are sent that must succeed."""
 
+ENOUGH_CALLS = 2 * FEWEST_CALLS
+"""Calls without a failure, since the cluster was whole, after which no end of a bound is waited for."""
+
 PROBE_S = 3.0
 BACK_S = 120.0
 FINAL_S = 60.0 * TIMEOUT_MIN
@@ -137,6 +140,7 @@ class BrokerFaultRun:
         self._during: dict[str, str] | None = None
         self._created: Stacks | None = None
         self._waited_s = 0.0
+        self._whole_ns = 0
         self._steady_ns = 0
         self._stream: CallStream
         self._left: dict[str, object] = {}
@@ -276,8 +280,30 @@ class BrokerFaultRun:
             for fault in self._faults
         ]
         self._open = {}
-        self._sleep_until(healed_ns + int((self.return_bound_s + AFTER_S) * 1e9))
-        waiting.poll(lambda: not self._apart() and self._returned() >= self.consumers, BACK_S, every_s=1.0)
+        served_ns = self._await_service(healed_ns)
+        self._faults[-1] = self._faults[-1].model_copy(update={"served_ns": served_ns})
+        waiting.poll(self._whole, BACK_S, every_s=1.0)
+
+    def _await_service(self, healed_ns: int) -> int:
+        """Wait until all consumers are back and the latest calls were answered well, or the bound is over.
+
+        Returns when the first of these calls was sent; 0 if the bound was over first.
+        """
+        until_ns = healed_ns + int((self.return_bound_s + AFTER_S) * 1e9)
+
+        def content() -> int:
+            whole_ns = time.time_ns() if self._whole() else 0
+            self._whole_ns = min(self._whole_ns or whole_ns, whole_ns)
+            latest = [call for call in self._stream.calls() if call.sent_ns >= self._whole_ns > 0]
+            enough = len(latest) >= ENOUGH_CALLS and all(call.ok for call in latest[-ENOUGH_CALLS:])
+            return latest[-ENOUGH_CALLS].sent_ns if enough and self._stream.open <= MOST_OPEN else 0
+
+        self._whole_ns = 0
+        return waiting.poll(content, (until_ns - time.time_ns()) / 1e9, every_s=0.5)
+
+    def _whole(self) -> bool:
+        """Whether the nodes are one cluster again, and `engine` has as many consumers as before."""
+        return not self._apart() and self._returned() >= self.consumers
 
     def _on_all(
         self, act: Callable[[FaultCommands], CommandResult], given: Sequence[FaultCommands]

@@ -123,10 +123,10 @@ def _not_restored(evidence: BrokerTrial) -> Iterator[str]:
 
 def _gaps(evidence: BrokerTrial) -> Iterator[str]:
     """Why too little was seen."""
-    judged = evidence.judged()
-    if len(judged) < FEWEST_CALLS:
+    proving = evidence.proving()
+    if len(proving) < FEWEST_CALLS:
         yield (
-            f"{len(judged)} calls were sent after the time that the bounds allow, at least {FEWEST_CALLS} "
+            f"{len(proving)} calls were sent after the time that the bounds allow, at least {FEWEST_CALLS} "
             "are needed"
         )
     accepted = sum(record.accepted for record in evidence.stacks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.broker.broker_trial import BrokerTrial, EngineQueue
+from calorimeter.gates.broker.broker_trial import BrokerTrial, EngineQueue, NodeFault
 from calorimeter.gates.broker.survival import service_survives
 from calorimeter.gates.clients.calls import HeatCall
 from tests.gates.broker.broker_trials import NODES, at, call, calls, fault, rotation, stack, trial
@@ -142,6 +142,23 @@ def test_while_all_nodes_are_gone_nobody_can_serve() -> None:
     found = service_survives(late)
     assert found.outcome is Outcome.FAIL
     assert "sent later than 5 s after the nodes were back" in found.why
+
+
+def test_a_trial_may_end_when_service_was_seen_to_be_back() -> None:
+    """Ten calls that were answered well prove it before the bound is over; a failure until then is none."""
+    stream = [*(call(second) for second in range(-5, 0)), call(3, 20, 0), call(22, 5, 0)]
+    back = [call(25 + n) for n in range(10)]
+    served = fault(served_ns=at(25))
+
+    def found(calls: list[HeatCall], of: NodeFault = served) -> Outcome:
+        ended = trial(fault="stop", nodes=NODES[:1], faults=(of,), calls=tuple(calls), return_bound_s=40.0)
+        return service_survives(ended).outcome
+
+    assert found([*stream, *back]) is Outcome.PASS
+    assert found([*stream, *back[:9]]) is Outcome.INCONCLUSIVE
+    assert found([*stream, *back], of=fault()) is Outcome.INCONCLUSIVE
+    assert found([*stream, *back[:9], call(34, 1, 0)]) is Outcome.INCONCLUSIVE
+    assert found([*stream, *back, call(61, 1, 0)]) is Outcome.FAIL
 
 
 def test_a_single_node_that_is_restarted_is_an_outage() -> None:
