@@ -23,12 +23,13 @@ def poll(
     deadline_s: float,
     *,
     enough: Callable[[T], object] = bool,
-    every_s: float = 0.05,
+    every_s: float | Callable[[], float] = 0.05,
     cancel: Event | None = None,
 ) -> T:
     """Call `read` until `enough` accepts the value, or for `deadline_s` seconds; return the last value.
 
-    It reads at least once. Raises CancelledError as soon as `cancel` is set.
+    It reads at least once, and pauses for `every_s` between two readings. Raises CancelledError as soon as
+    `cancel` is set.
     """
     end = time.monotonic() + deadline_s
     while True:
@@ -37,14 +38,19 @@ def poll(
         value = read()
         if enough(value) or time.monotonic() >= end:
             return value
+        pause_s = every_s() if callable(every_s) else every_s
         if cancel:
-            cancel.wait(every_s)
+            cancel.wait(pause_s)
         else:
-            time.sleep(every_s)  # not Event.wait: gevent patches the module's `sleep` for Locust
+            time.sleep(pause_s)  # not Event.wait: gevent patches the module's `sleep` for Locust
 
 
 def until(
-    condition: Callable[[], T], deadline_s: float, *, every_s: float = 0.05, cancel: Event | None = None
+    condition: Callable[[], T],
+    deadline_s: float,
+    *,
+    every_s: float | Callable[[], float] = 0.05,
+    cancel: Event | None = None,
 ) -> T:
     """Call `condition` until it returns a true value, and return that value.
 

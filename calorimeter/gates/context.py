@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Hashable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from copy import copy
 from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import signature
 from pathlib import Path
+from threading import Thread
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from calorimeter.core import tls_front
@@ -75,6 +77,7 @@ class Context:
         self.run = run
         self.baseline = baseline
         self._results: dict[Hashable, tuple[str, Any]] = {}
+        self._aside: dict[Hashable, Thread] = {}
         self._injector: FaultInjector | None = None
         self.closing = ExitStack()
 
@@ -104,6 +107,30 @@ class Context:
         """Announce the step that starts now."""
         self.time_line.step(text)
         self.show(text)
+
+    def begin_aside(self, experiment: Callable[[Context], object]) -> None:
+        """Begin a shared experiment in a thread; `settle`, and its first use, wait for its end.
+
+        It announces no step. The thread ends with the process if the context is left before.
+        """
+        aside = copy(self)
+        aside.time_line, aside.show = TimeLine(), lambda text: None
+
+        def carry_out() -> None:
+            with suppress(Exception):  # its first use raises it
+                experiment(aside)
+
+        thread = Thread(target=carry_out, name="aside", daemon=True)
+        self._aside[experiment] = thread
+        thread.start()
+
+    def settle(self) -> None:
+        """Wait until every experiment that began aside has ended."""
+        while self._aside:
+            _, thread = self._aside.popitem()
+            if thread.is_alive():
+                self.say("waiting for what began beside another gate")
+            thread.join()
 
     def once(self, key: Hashable, experiment: Callable[[], T]) -> T:
         """Run an experiment at its first call, and return or raise at every call what the first one did."""

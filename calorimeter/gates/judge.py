@@ -25,6 +25,7 @@ from calorimeter.gates.progress import STYLES, Progress, Style
 from calorimeter.gates.registry import (
     GATES,
     RECORDINGS,
+    Beside,
     Gate,
     check_waivers,
     known,
@@ -50,6 +51,7 @@ class AcceptanceRun:
         self.run = run
         self.given = given
         self.new: dict[str, Verdict] = {}
+        self._begun: list[Beside] = []
         self.allowed: list[str] = []
         self.items: dict[str, Gate] = {}
         self.repeat: Callable[[str], str] = lambda gate_id: repeat_command.verify(
@@ -180,6 +182,17 @@ class AcceptanceRun:
         else:
             why = _crash("gate", problem)
         return self.keep(gate, inconclusive(why))
+
+    def prepare_for(self, gate: Gate) -> None:
+        """Before a gate: begin what can go on beside it, and wait for what cannot."""
+        ahead = [GATES[gate_id] for gate_id in self.allowed if gate_id not in self.new]
+        beside = [each.beside for each in ahead if each is not gate and each.beside]
+        if not any(gate.id in each.gates for each in beside):
+            self.context.settle()
+        for each in beside:
+            if gate.id in each.gates and each not in self._begun:
+                self._begun.append(each)
+                self.context.begin_aside(each.experiment)
 
     @property
     def refused(self) -> bool:

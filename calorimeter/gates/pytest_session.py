@@ -170,7 +170,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     session = _session(item)
     if session is None:
         return (yield)
-    session.context.time_line.begins(session.items[item.nodeid].id)
+    gate = session.items[item.nodeid]
+    session.context.time_line.begins(gate.id)
+    session.prepare_for(gate)
     try:
         return (yield)
     finally:

@@ -67,13 +67,24 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A shared experiment of a gate that begins with the first of other `gates`, and ends with the last.
+
+    None of them disturbs it, or is disturbed by it. Any other gate begins only when it has ended.
+    """
+
+    experiment: Callable[..., object]
+    gates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """A gate as its `gate` decorator declares it.
 
     `guide` quotes the sentence of the guide that the gate tests. `needs` names the parts of a deployment
     (as `calorimeter doctor` lists them) without which the gate is INCONCLUSIVE. `breaks` are the faults
     that it injects, `may_break` those that it injects only if that is allowed, for more evidence.
-    `function` is the test function.
+    `function` is the test function. `beside` is the part of it that can go on during other gates.
     """
 
     id: str
@@ -84,6 +95,7 @@ class Gate:
     breaks: tuple[Break, ...]
     may_break: tuple[Break, ...]
     function: Callable[..., None]
+    beside: Beside | None = None
 
     @property
     def shipped(self) -> bool:
@@ -155,13 +167,14 @@ def gate(
     consent: Consent = Consent.PASSIVE,
     breaks: tuple[Break, ...] = (),
     may_break: tuple[Break, ...] = (),
+    beside: Beside | None = None,
 ) -> Callable[[F], F]:
     """Declare a test function to be a gate."""
 
     def declare(function: F) -> F:
         heading = (function.__doc__ or "").partition("\n")[0].rstrip(".")
         assert heading, f"gate {gate_id} has no docstring"
-        declared = Gate(gate_id, heading, guide, consent, needs, breaks, may_break, function)
+        declared = Gate(gate_id, heading, guide, consent, needs, breaks, may_break, function, beside)
         GATES[gate_id] = declared
         marked: F = getattr(pytest.mark, MARKER)(declared)(function)
         return marked

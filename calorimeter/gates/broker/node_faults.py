@@ -6,26 +6,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 
 from calorimeter.core import messaging_bounds, waiting
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.core.messaging_bounds import Silence
+from calorimeter.gates.broker import cluster_view
 from calorimeter.gates.broker.broker_trial import (
     FEWEST_CALLS,
-    FEWEST_STACKS,
     BrokerTrial,
     EngineQueue,
     NodeFault,
 )
+from calorimeter.gates.broker.cluster_view import PROBE_S, BrokerPart
 from calorimeter.gates.clients.heat_client import CallStream, HeatClient
 from calorimeter.gates.clients.stacks import TIMEOUT_MIN, Stacks, temporary_stacks
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.engines.rotation_calls import make_rotation_calls
-from calorimeter.gates.evidence import firehose
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
@@ -38,19 +37,22 @@ RESOURCES = 3
 MOST_OPEN = 3
 """Calls that may be open before a fault: one for each engine of a usual deployment."""
 
-BEFORE_S = 2 * FEWEST_CALLS * EVERY_S
-"""Time before the fault in which calls must succeed: else it cannot be blamed for those that fail."""
+ENOUGH_CALLS = 2 * FEWEST_CALLS
+"""Calls without a failure: before a fault, or it cannot be blamed for those that fail; and after it, since
+the cluster was whole, so that no end of a bound is waited for."""
 
-AFTER_S = 2 * FEWEST_CALLS * EVERY_S
+STEADY_STACKS = 2
+"""Stacks that are accepted before a fault."""
+
+AFTER_S = ENOUGH_CALLS * EVERY_S
 """Time beyond a bound in which calls are sent that must succeed."""
 
-ENOUGH_CALLS = 2 * FEWEST_CALLS
-"""Calls without a failure, since the cluster was whole, after which no end of a bound is waited for."""
+OUTAGE_S = 5.0
+"""How long nobody serves: calls and creates are sent meanwhile."""
 
-PROBE_S = 3.0
 BACK_S = 120.0
 FINAL_S = 60.0 * TIMEOUT_MIN
-ROUNDS = 20
+ROUNDS = 10
 """Rounds of calls over all consumers that show whether rotation is restored."""
 
 USUAL_NET_TICK_S = 60
@@ -62,16 +64,6 @@ SINGLE = {
     "partitioned": "the broker is a single node: there is no other from which it could be cut off",
 }
 """Fault that a broker of one node cannot have → why."""
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerPart:
-    """A node with the commands for a fault. `amqp` and `management` are its URLs, as far as described."""
-
-    node: str
-    commands: FaultCommands
-    amqp: str | None
-    management: str | None
 
 
 def lose_node(context: Context, fault: Silence) -> BrokerTrial:
@@ -204,27 +196,30 @@ class BrokerFaultRun:
             self._look_back()
 
     def _await_steady(self) -> None:
-        """Wait until the latest calls were answered well and stacks are accepted; then some time more."""
+        """Wait until the latest calls were answered well and stacks are accepted."""
         created = self._created
         assert created is not None
 
-        def steady() -> bool:
-            latest = self._stream.calls()[-FEWEST_CALLS:]
-            return (
-                sum(each.accepted for each in created.records) >= FEWEST_STACKS
-                and len(latest) == FEWEST_CALLS
-                and all(call.ok for call in latest)
-                and self._stream.open <= MOST_OPEN
-            )
+        def steady() -> int:
+            accepted = sum(each.accepted for each in created.records)
+            return self._content_since_ns(0) if accepted >= STEADY_STACKS else 0
 
-        if not waiting.poll(steady, BACK_S):
+        self._steady_ns = waiting.poll(steady, BACK_S)
+        if not self._steady_ns:
             raise EvidenceUnavailable(
                 self.context.deployment.rest.url,
-                f"did not accept {FEWEST_STACKS} stacks and answer {1 / EVERY_S:g} calls per second within "
+                f"did not accept {STEADY_STACKS} stacks and answer {1 / EVERY_S:g} calls per second within "
                 f"{BACK_S:g} s, even without a fault",
             )
-        self._steady_ns = time.time_ns()
-        time.sleep(BEFORE_S)
+
+    def _content_since_ns(self, since_ns: int) -> int:
+        """When the first of the latest `ENOUGH_CALLS` calls was sent; 0 unless all were answered well.
+
+        Only calls that were sent after `since_ns` count. At most `MOST_OPEN` may be under way.
+        """
+        latest = [call for call in self._stream.calls() if call.sent_ns >= since_ns][-ENOUGH_CALLS:]
+        enough = len(latest) == ENOUGH_CALLS and all(call.ok for call in latest)
+        return latest[0].sent_ns if enough and self._stream.open <= MOST_OPEN else 0
 
     @property
     def return_bound_s(self) -> float:
@@ -260,9 +255,9 @@ class BrokerFaultRun:
             struck_ns = max(fault.struck_ns for fault in self._faults)
             self._sleep_until(struck_ns + int((self.outage_bound_s + AFTER_S) * 1e9))
         else:
-            time.sleep(AFTER_S)  # nobody serves: the length of the outage proves nothing
+            time.sleep(OUTAGE_S)  # nobody serves: the length of the outage proves nothing
         if self._during is None:
-            self._during = self._queue_states(chosen)
+            self._during = cluster_view.queue_states(self.context.deployment, chosen)
 
     def heal(self) -> None:
         """End the faults; wait until the cluster is whole, and calls were sent that must succeed."""
@@ -294,9 +289,7 @@ class BrokerFaultRun:
         def content() -> int:
             whole_ns = time.time_ns() if self._whole() else 0
             self._whole_ns = min(self._whole_ns or whole_ns, whole_ns)
-            latest = [call for call in self._stream.calls() if call.sent_ns >= self._whole_ns > 0]
-            enough = len(latest) >= ENOUGH_CALLS and all(call.ok for call in latest[-ENOUGH_CALLS:])
-            return latest[-ENOUGH_CALLS].sent_ns if enough and self._stream.open <= MOST_OPEN else 0
+            return self._content_since_ns(self._whole_ns) if self._whole_ns else 0
 
         self._whole_ns = 0
         return waiting.poll(content, (until_ns - time.time_ns()) / 1e9, every_s=0.5)
@@ -321,54 +314,18 @@ class BrokerFaultRun:
 
         def all_noticed() -> bool:
             for each in chosen:
-                if each.node not in noticed and self._is_gone(each, chosen):
+                if each.node not in noticed and cluster_view.is_gone(self.context.deployment, each, chosen):
                     noticed[each.node] = time.time_ns()
             return len(noticed) == len(chosen)
 
         waiting.poll(all_noticed, self.outage_bound_s + PROBE_S, every_s=0.5)
         return noticed
 
-    def _is_gone(self, part: BrokerPart, broken: Sequence[BrokerPart]) -> bool:
-        deployment = self.context.deployment
-        if part.amqp is not None and not firehose.answers(deployment, part.amqp, PROBE_S):
-            return True
-        try:
-            with self._of_others(broken) as api:
-                return part.node not in {node.name for node in api.nodes() if node.running}
-        except EvidenceUnavailable:
-            return False
-
-    def _of_others(self, broken: Sequence[BrokerPart]) -> BrokerApi:
-        """The management API of a node that is not broken."""
-        return BrokerApi.of(
-            self.context.deployment, besides={each.management for each in broken if each.management}
-        )
-
-    def _queue_states(self, broken: Sequence[BrokerPart]) -> dict[str, str] | None:
-        """Queue → its state, as the other nodes show it; None if none of them answers."""
-        try:
-            with self._of_others(broken) as api:
-                return {queue.name: queue.state or "running" for queue in api.queues()}
-        except EvidenceUnavailable:
-            return None
-
     def _apart(self) -> tuple[str, ...]:
-        """The nodes that are not in one cluster with the others; all if none answers."""
-        try:
-            with BrokerApi.of(self.context.deployment) as api:
-                seen = api.nodes()
-        except EvidenceUnavailable:
-            return self.nodes
-        whole = {node.name for node in seen if node.running and not node.partitions}
-        return tuple(name for name in self.nodes if name not in whole)
+        return cluster_view.apart(self.context.deployment, self.nodes)
 
     def _returned(self) -> int:
-        """The consumers of the queue `engine` now; 0 if no node answers."""
-        try:
-            with BrokerApi.of(self.context.deployment) as api:
-                return len([each for each in api.consumers() if each.queue == ENGINE])
-        except EvidenceUnavailable:
-            return 0
+        return cluster_view.consumers(self.context.deployment)
 
     def _look_back(self) -> None:
         """What is left of the fault: the cluster, the consumers, and whether calls rotate over them."""

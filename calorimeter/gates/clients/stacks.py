@@ -25,6 +25,9 @@ TIMEOUT_MIN = 2
 """The stacks' own timeout, in minutes: Heat itself fails a stack that takes longer."""
 
 POLL_S = 0.5
+LONGEST_LIST_S = 2.0
+"""Longest time of a list that makes the next ones rarer."""
+
 CHAINS = 3
 IN_FLIGHT = 4
 READ_IN_FLIGHT = 4
@@ -73,6 +76,7 @@ class Stacks:
         self._lock = threading.Lock()
         self._count = 0
         self._polled = 0.0
+        self._list_took_s = 0.0
         self._cfn = False
 
     @property
@@ -140,6 +144,7 @@ class Stacks:
         # A stack created by CFN has no tag: if there are such stacks, all stacks are listed.
         tag = "" if self._cfn else f"tags={self.tag}&"
         call, answer = self.client.call("list", "GET", f"/stacks?{tag}show_nested=True")
+        self._list_took_s = min(call.took_s, LONGEST_LIST_S)
         try:
             found = foreign.objects(foreign.member(answer, "stacks")) if call.ok else None
             ours = [s for s in found or () if foreign.text(s.get("stack_name")).startswith(f"{self.tag}-")]
@@ -182,7 +187,7 @@ class Stacks:
             return all(e.final for e in self.records if e.taken)
 
         try:
-            return until(final, within_s, every_s=POLL_S)
+            return until(final, within_s, every_s=self._pause_s)
         except DeadlineError:
             return False
 
@@ -234,7 +239,11 @@ class Stacks:
                 if found is None:
                     raise EvidenceUnavailable("/stacks", "could not be listed after the deletes")
                 return tuple(f"{name} ({status})" for name, (_, status) in found.items())
-            time.sleep(POLL_S)
+            time.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Time between two lists: a list takes at most a third of the time of APIs and engines."""
+        return max(POLL_S, 2 * self._list_took_s)
 
     def _delete_late(self, record: StackRecord, id_: str) -> list[StackRecord]:
         """Delete a stack that was first listed now; the record itself if the delete must be repeated."""
@@ -268,11 +277,15 @@ class Stacks:
                 continue
             if found == {}:
                 return
-            for name, (id_, status) in found.items():
-                if status != "DELETE_IN_PROGRESS":
-                    self.client.call("delete", "DELETE", f"/stacks/{name}/{id_}")
+            paths = [
+                f"/stacks/{name}/{id_}"
+                for name, (id_, status) in found.items()
+                if status != "DELETE_IN_PROGRESS"
+            ]
+            with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
+                list(pool.map(lambda path: self.client.call("delete", "DELETE", path), paths))
             with suppress(DeadlineError):
-                until(lambda: not self.listed(), REMOVE_S / 2, every_s=POLL_S)
+                until(lambda: not self.listed(), REMOVE_S / 2, every_s=self._pause_s)
 
 
 def _id(answer: object) -> str | None:

@@ -23,7 +23,7 @@ from calorimeter.gates.clients.http_get import connect, request, tls_context
 from calorimeter.gates.clients.log_join import with_lines
 from calorimeter.gates.clients.own_address import inject_and_probe, own_address
 from calorimeter.gates.clients.visit_rounds import apis, sources, strongest
-from calorimeter.gates.context import Context
+from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.identity import session
 from calorimeter.gates.evidence.proxy_stats import StatsSource
@@ -89,6 +89,15 @@ class _Section:
             yield "hung"
 
 
+@dataclass(frozen=True, slots=True)
+class QuietWaits:
+    """Waits that need no broken backend, and how late timers were at worst meanwhile (seconds)."""
+
+    sections: Sequence[_Section]
+    waits: Sequence[TimeoutWait]
+    late_s: float
+
+
 @dataclass(slots=True)
 class _Made:
     """A wait, and the client's end of its connection."""
@@ -103,17 +112,14 @@ def timeouts(context: Context) -> TimeoutWaits:
 
     Raises EvidenceUnavailable if the proxy does not show in which mode it runs.
     """
+    quiet = quiet_waits(context)
     stats = proxy_stats(context.deployment)
     described = described_timeouts(context.deployment.expect)
-    sections = [_Section(name, api, _mode(stats, api)) for name, api in apis(context).items()]
+    sections, waits = quiet.sections, [*quiet.waits]
     masked: dict[str, dict[str, str]] = {section.name: {} for section in sections}
     missed: dict[str, tuple[str, ...]] = {}
     lateness = _Lateness(stats[0])
     with lateness.polling:
-        with strongest(context, context.api("rest"), stats) as attribution:
-            attribution.start([section.api for section in sections])
-            made = _without_fault(context, sections, described)
-            waits = [w for section in sections for w in _with_terminations(attribution, section, made)]
         for section in sections:
             for kind in section.waits_with_fault([w.what for w in waits if w.api == section.name]):
                 try:
@@ -122,7 +128,36 @@ def timeouts(context: Context) -> TimeoutWaits:
                     why = f"{problem.where}: {problem.why}"
                     missed[section.name] = (*missed.get(section.name, ()), why)
     return TimeoutWaits(
-        described=described, waits=tuple(waits), masked=masked, missed=missed, late_s=lateness.worst_s
+        described=described,
+        waits=tuple(waits),
+        masked=masked,
+        missed=missed,
+        late_s=max(quiet.late_s, lateness.worst_s),
+    )
+
+
+@shared
+def quiet_waits(context: Context) -> QuietWaits:
+    """The waits of both APIs that need no broken backend, at once. Raises as `timeouts`."""
+    stats = proxy_stats(context.deployment)
+    described = described_timeouts(context.deployment.expect)
+    sections = [_Section(name, api, _mode(stats, api)) for name, api in apis(context).items()]
+    context.say(f"connections that only a timeout ends, for {_longest_s(described, sections):g} s")
+    lateness = _Lateness(stats[0])
+    with lateness.polling, strongest(context, context.api("rest"), stats) as attribution:
+        attribution.start([section.api for section in sections])
+        made = _without_fault(context, sections, described)
+        waits = [w for section in sections for w in _with_terminations(attribution, section, made)]
+    return QuietWaits(sections, tuple(waits), lateness.worst_s)
+
+
+def _longest_s(described: dict[str, float], sections: Sequence[_Section]) -> float:
+    kinds: tuple[WaitKind, ...] = ("silent", "hung", "upload")
+    return max(
+        _watch_s(described, section.mode, kind)
+        for section in sections
+        for kind in kinds
+        if (section.mode, kind) in APPLY
     )
 
 
