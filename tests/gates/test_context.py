@@ -79,6 +79,25 @@ def test_a_first_look_says_what_is_weaker_in_each_gate_that_depends_on_it() -> N
     }
 
 
+def test_an_experiment_aside_is_done_once_and_announces_nothing(context: Context) -> None:
+    """Its first use gets the result, or what it raised; the time line is that of the gates that go on."""
+    shown: list[str] = []
+    context.show = shown.append
+    context.time_line.begins("E5")
+    context.begin_aside(lambda aside: visits(aside, "rest"))
+    context.begin_aside(lambda aside: visits(aside, "cfn"))
+    context.settle()
+    assert visits(context, "rest") == "visits of rest/"
+    with pytest.raises(EvidenceUnavailable, match="does not answer"):
+        visits(context, "cfn")
+    assert sorted(RUNS) == ["cloud cfn/", "cloud rest/"]
+    context.time_line.ended()
+    (gate,) = context.time_line.times.gates
+    assert gate.uses == ()
+    assert shown == [step.what for step in gate.steps]
+    assert not {*shown} - {"waiting for what began beside another gate"}
+
+
 def test_contexts_do_not_share_results(context: Context) -> None:
     """The next acceptance run in the same process measures again."""
     visits(context, "rest")

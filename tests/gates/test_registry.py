@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.gates.context import Settings
+from calorimeter.gates.judge import AcceptanceRun
 from calorimeter.gates.registry import known
+from calorimeter.gates.verify_options import Given
 
 
 def deployment() -> Deployment:
@@ -71,3 +76,37 @@ def test_optional_faults_are_announced_only_if_they_are_allowed() -> None:
     gate = known()["P5"]
     assert gate.planned(deployment(), may_break=False) == []
     assert {each.part for each in gate.planned(deployment(), may_break=True)} == {"rest-2"}
+
+
+def test_what_goes_on_beside_other_gates_is_settled_before_any_further_gate() -> None:
+    """P5's waits begin with the first gate of engines, once, and end before a gate that breaks an API."""
+    log: list[str] = []
+
+    class Recorded:
+        """In place of a context."""
+
+        def begin_aside(self, experiment: object) -> None:
+            log.append("begin")
+
+        def settle(self) -> None:
+            log.append("settle")
+
+    gates = known()
+    given = Given(None, None, None, Path("runs"), Settings())
+    run = AcceptanceRun(Recorded(), None, given)  # type: ignore[arg-type]
+    run.allowed = ["E4", "E5", "E6", "H2", "P5", "E7"]
+    for gate_id in run.allowed:
+        log.append(gate_id)
+        run.prepare_for(gates[gate_id])
+        run.new[gate_id] = None  # type: ignore[assignment]
+    assert log == ["E4", "settle", "E5", "begin", "E6", "H2", "settle", "P5", "settle", "E7", "settle"]
+
+
+def test_only_what_may_be_disturbed_is_left_out() -> None:
+    """A gate whose experiment goes on beside others breaks nothing for sure, and is none of them."""
+    gates = known()
+    for gate in gates.values():
+        if gate.beside:
+            assert not gate.breaks
+            assert gate.id not in gate.beside.gates
+            assert {*gate.beside.gates} <= {*gates}
