@@ -48,7 +48,7 @@ class Settings:
         return tuple(f.name for f in fields(cls))
 
 
-FAST = Settings(sources=100, visits=2, calls=90, stacks=6)
+FAST = Settings(sources=300, visits=2, calls=90, stacks=12)
 """The strength of a first look (`--fast`)."""
 
 

@@ -134,7 +134,7 @@ class AcceptanceRun:
             gate = GATES[gate_id]
             why = why_not_run(gate, self.deployment, recordings, yes_break_it)
             if why is None and self.given.fast and not named and not gate.quick:
-                why = "--fast leaves out gates that inject faults or load, unless named by their ids"
+                why = "--fast leaves it out: it injects faults or load, or waits long; name it by its id"
             if why is not None:
                 outcome = Outcome.INCONCLUSIVE if named else Outcome.NOT_RUN
                 self.keep(gate, Judgement(outcome=outcome, why=why))

@@ -104,8 +104,10 @@ class Gate:
 
     @property
     def quick(self) -> bool:
-        """Whether a first look has it: it injects no fault, and puts no load on the deployment."""
-        return not self.breaks and self.consent is not Consent.LOAD
+        """Whether a first look has it: it injects no fault, puts no load on the deployment, waits for no
+        timeout.
+        """
+        return not self.breaks and self.consent is not Consent.LOAD and self.beside is None
 
     def planned(self, deployment: Deployment, *, may_break: bool) -> list[FaultCommands]:
         """The commands that inject its faults; those of `may_break` only if `may_break`."""

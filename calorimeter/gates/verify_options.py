@@ -74,8 +74,8 @@ OPTIONS: dict[str, Option] = {
         "Earlier run that --run is compared with (gate T2); may be repeated.", "RUN", Path, "append", ()
     ),
     "fast": Option(
-        "A first look in about a minute: gates that inject faults or load run only if they are named by "
-        "their ids, and fewer sources, visits, calls and stacks are used; each verdict says so.",
+        "A first look in about a minute: gates that inject faults or load, or wait long, run only if named "
+        "by their ids, and fewer sources, visits, calls and stacks are used; each verdict says so.",
         type=None,
         action="store_true",
         default=False,

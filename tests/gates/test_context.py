@@ -75,7 +75,7 @@ def test_a_first_look_says_what_is_weaker_in_each_gate_that_depends_on_it() -> N
     fewer = "a first look: 90 calls instead of 1000"
     assert said == {
         **{"E2": fewer, "E4": fewer, "P4": "", "A1": ""},
-        "S1": "a first look: 100 sources instead of 1000",
+        "S1": "a first look: 300 sources instead of 1000",
     }
 
 
