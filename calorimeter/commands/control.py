@@ -111,7 +111,7 @@ def _gate(deployment: Deployment, gate: Gate) -> Iterator[str]:
     if not why and lacks and not opened:
         state = "INCONCLUSIVE"
     yield from wrapping.sentence(f"{gate.id:<4} {state}", "  ", "       ")
-    if opened:
+    if opened and not why:
         yield from wrapping.sentence(f"breaks: {', '.join(opened)}", "       ", "         ")
     if lacks:
         yield from wrapping.sentence(f"no command: {', '.join(lacks)}", "       ", "         ")

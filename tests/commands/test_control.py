@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def test_from_the_files_to_every_gate_without_a_command_by_hand() -> None:
     for gate in ("E5", "E6", "E7", "E8", "E9", "H2", "H3", "H4", "H6", "H7", "H8", "H9", "L3", "P6", "S6"):
         assert f"  {gate:<4} open" in gates, gates
     assert "INCONCLUSIVE" not in gates
+    of_gate = re.split(r"\n  (?=[A-Z]\d)", gates)
+    assert any("NOT RUN" in each for each in of_gate)
+    assert not [each for each in of_gate if "NOT RUN" in each and "breaks:" in each]
 
 
 def test_without_a_driver_it_is_missing_only_if_parts_may_be_broken() -> None:
