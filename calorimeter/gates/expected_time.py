@@ -14,18 +14,19 @@ MOST_RUNS = 20
 """Earlier runs that are read, the newest first."""
 
 
-def of_earlier_runs(runs: Path, deployment: str) -> dict[str, float]:
-    """Gate → seconds that it took in the newest run in `runs` that has it; `deployment` is its name.
+def of_earlier_runs(runs: Path, deployment: str, settings: Mapping[str, int]) -> dict[str, float]:
+    """Gate → seconds that it took in the newest run in `runs` that has it.
 
-    Runs that cannot be read are passed over: they only make the estimate worse.
+    Of the runs on a deployment of this name, with these settings. One that cannot be read is passed over:
+    it only makes the estimate worse.
     """
     expected: dict[str, float] = {}
     folders = sorted(runs.glob("*-verify-*"), reverse=True) if runs.is_dir() else []
     for folder in folders[:MOST_RUNS]:
         with suppress(InputError, OSError):
-            if RunDir.open(folder).about["deployment"] == deployment:
-                took = {each.gate: each.took_s for each in gate_times.read(folder).gates}
-                expected = took | expected
+            times = gate_times.read(folder)
+            if RunDir.open(folder).about["deployment"] == deployment and times.settings == settings:
+                expected = {each.gate: each.took_s for each in times.gates} | expected
     return expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.host import netns
+from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
 from calorimeter.core.toml import Model
@@ -183,6 +185,11 @@ class AcceptanceRun:
             why = _crash("gate", problem)
         return self.keep(gate, inconclusive(why))
 
+    @property
+    def times(self) -> GateTimes:
+        """When the gates ran, with the strength of the run."""
+        return self.context.time_line.times.model_copy(update={"settings": asdict(self.context.settings)})
+
     def prepare_for(self, gate: Gate) -> None:
         """Before a gate: begin what can go on beside it, and wait for what cannot."""
         ahead = [GATES[gate_id] for gate_id in self.allowed if gate_id not in self.new]
@@ -247,7 +254,9 @@ class Prepared:
         self.session = session
         self.interrupted = False
         self._progress = progress
-        self._expected = expected_time.of_earlier_runs(session.given.runs, session.deployment.name)
+        self._expected = expected_time.of_earlier_runs(
+            session.given.runs, session.deployment.name, asdict(session.context.settings)
+        )
         session.context.show = progress.phase
 
     @pytest.hookimpl(trylast=True)

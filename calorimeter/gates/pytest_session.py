@@ -177,7 +177,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         session.context.time_line.ended()
-        gate_times.write(session.context.time_line.times, session.run.path)
+        gate_times.write(session.times, session.run.path)
 
 
 @pytest.hookimpl(wrapper=True)

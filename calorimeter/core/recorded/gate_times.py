@@ -19,6 +19,7 @@ LONGEST_STEP = 300
 
 MOST_STEPS = 100
 MOST_GATES = 500
+MOST_SETTINGS = 50
 
 
 class StepTime(Model):
@@ -43,9 +44,10 @@ class GateTime(Model):
 
 
 class GateTimes(Model):
-    """The gates of one acceptance run, in the order in which they ran."""
+    """The gates of one acceptance run, in the order in which they ran, and the strength of the run."""
 
     schema_version: Literal[1] = 1
+    settings: Annotated[dict[GateId, int], Field(max_length=MOST_SETTINGS)] = {}
     gates: Annotated[tuple[GateTime, ...], Field(max_length=MOST_GATES)] = ()
 
     @property
