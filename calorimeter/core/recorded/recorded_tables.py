@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,9 +40,10 @@ LARGEST_UNPACKED = 64 * 2**20
 """Bytes of a batch, and of a file however few its rows are."""
 
 MOST_ROWS = 500_000_000
-"""Rows of all files together: fifty times the largest run that the suite is made for."""
+"""Rows of all files together: five times the largest run that the suite is made for."""
 
-MOST_FILES = 10_000
+MOST_FILES = 100_000
+"""Files of one kind. A worker writes one a second, or one for 10,000 rows, and joins them at its end."""
 
 LONGEST_NAME = 512
 """Characters of a name: of an API, an operation, an address, a request, a stack."""
@@ -54,39 +54,51 @@ BOUNDS = {"status": (0, 999), "user": (-1, 2**31 - 1)}
 REMEDY = "move it away to report what the other files hold"
 
 
-def table(run: RunDir, kind: str, columns: Sequence[str]) -> pa.Table | None:
-    """These columns of all files of a kind (`samples`, `ledger`, `actions`); None without rows.
+class RecordedRows:
+    """All rows of a kind (`samples`, `ledger`, `actions`), to be read as often as needed.
 
-    Raises InputError for the first file that is truncated, foreign, of another version or schema, out of
-    the folder, or that holds what no run can have recorded; nothing of it is used then.
+    The files are those that the run has now. `rows` is how many rows they hold. Raises InputError for the
+    first file that is truncated, foreign, of another version or schema, or out of the folder.
     """
-    paths = run.parquet(kind)
-    _refuse_bombs(run, kind, paths)
 
-    def read(path: Path) -> pa.Table:
-        return pa.Table.from_batches(list(_batches(run, kind, path, columns)), _schema(kind, columns))
+    def __init__(self, run: RunDir, kind: str) -> None:
+        paths = run.parquet(kind)
+        self.rows = _refuse_bombs(run, kind, paths)
+        self._run, self._kind = run, kind
+        self._files = [(path, _state(path)) for path in paths]
 
-    with ThreadPoolExecutor(max_workers=4) as threads:  # pyarrow reads without Python's lock
-        parts = [part for part in threads.map(read, paths) if part.num_rows]
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """These columns, some thousands of rows at a time, in the order of the files' names.
+
+        Raises InputError for a file that holds what no run can have recorded, or that is no longer what it
+        was: what was counted at a first reading has to be there at the second.
+        """
+        for path, state in self._files:
+            if _state(path) != state:
+                raise InputError(str(path), "changed while it was read", "valid: a run that has ended")
+            yield from _batches(self._run, self._kind, path, columns)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
     try:
-        return pa.concat_tables(parts).unify_dictionaries() if parts else None
+        about = path.stat()
+    except OSError:  # it is gone
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def table(run: RunDir, kind: str, columns: Sequence[str]) -> pa.Table | None:
+    """These columns of all rows of a kind; None without rows. Errors are those of `RecordedRows`."""
+    schema = pa.schema([SCHEMAS[kind].field(name) for name in columns])
+    found = pa.Table.from_batches(list(RecordedRows(run, kind).batches(columns)), schema)
+    try:
+        return found.unify_dictionaries() if found.num_rows else None
     except pa.ArrowException as problem:
         raise InputError(str(run.path / kind), "holds too many different names", REMEDY) from problem
 
 
-def batches(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The same rows, some thousands at a time."""
-    paths = run.parquet(kind)
-    _refuse_bombs(run, kind, paths)
-    for path in paths:
-        yield from _batches(run, kind, path, columns)
-
-
-def _schema(kind: str, columns: Sequence[str]) -> pa.Schema:
-    return pa.schema([SCHEMAS[kind].field(name) for name in columns])
-
-
-def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> None:
+def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> int:
+    """How many rows the files hold, by their footers."""
     if len(paths) > MOST_FILES:
         raise InputError(
             str(run.path / kind), f"holds {len(paths):,} files", f"valid: {MOST_FILES:,} or fewer"
@@ -106,6 +118,7 @@ def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> None:
             raise InputError(str(run.path / kind), "holds too many rows", f"valid: {MOST_ROWS:,} or fewer")
         if not 0 <= unpacked <= max(LARGEST_UNPACKED, rows * LARGEST_ROW):
             raise InputError(str(path), f"claims {unpacked:,} bytes for {rows:,} rows", REMEDY)
+    return every
 
 
 @contextmanager
@@ -139,9 +152,9 @@ def _recognise(path: Path, kind: str, found: pa.Schema) -> None:
 
 
 def _batches(run: RunDir, kind: str, path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    schema = _schema(kind, columns)
+    schema = pa.schema([SCHEMAS[kind].field(name) for name in columns])
     with _parquet(run, path) as found:
-        for batch in found.iter_batches(ROWS, columns=list(columns), use_threads=False):
+        for batch in found.iter_batches(ROWS, columns=list(columns)):
             if batch.nbytes > LARGEST_UNPACKED:
                 raise InputError(str(path), f"has {batch.nbytes:,} bytes in {len(batch):,} rows", REMEDY)
             batch.validate(full=True)
