@@ -64,19 +64,27 @@ class RecordedRows:
     def __init__(self, run: RunDir, kind: str) -> None:
         paths = run.parquet(kind)
         self.rows = _refuse_bombs(run, kind, paths)
-        self._run, self._kind = run, kind
+        self._kind = kind
         self._files = [(path, _state(path)) for path in paths]
+        self._checked: set[str] = set()
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """These columns, some thousands of rows at a time, in the order of the files' names.
 
         Raises InputError for a file that holds what no run can have recorded, or that is no longer what it
-        was: what was counted at a first reading has to be there at the second.
+        was: what was counted and checked at a first reading is not at a second.
         """
+        schema = pa.schema([SCHEMAS[self._kind].field(name) for name in columns])
+        unchecked = [name for name in columns if name not in self._checked]
+        met: dict[str, pa.Array] = {}
         for path, state in self._files:
             if _state(path) != state:
                 raise InputError(str(path), "changed while it was read", "valid: a run that has ended")
-            yield from _batches(self._run, self._kind, path, columns)
+            for batch in _batches(path, columns):
+                for name in unchecked:
+                    _check(path, name, batch[name], met)
+                yield pa.RecordBatch.from_arrays([batch[name] for name in columns], schema=schema)
+        self._checked.update(columns)
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
@@ -105,7 +113,8 @@ def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> int:
         )
     every = 0
     for path in paths:
-        with _parquet(run, path) as found:
+        _refuse_footer(run, path)
+        with _parquet(path) as found:
             _recognise(path, kind, found.schema_arrow)
             about = found.metadata
             groups = (about.row_group(n) for n in range(about.num_row_groups))
@@ -122,20 +131,28 @@ def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> int:
 
 
 @contextmanager
-def _parquet(run: RunDir, path: Path) -> Iterator[pq.ParquetFile]:
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
     """A Parquet file, opened; what pyarrow cannot read in it is an InputError, here and in the context."""
-    real = files.regular(path, within=run.path)
-    size = real.stat().st_size
     try:
-        with files.open_to_read(real) as file:
-            file.seek(max(0, size - 8))
-            if int.from_bytes(file.read(4), "little") > LARGEST_FOOTER:
-                raise pa.ArrowInvalid("the footer is too large")
-        with pa.OSFile(os.fsencode(real)) as source, pq.ParquetFile(source) as found:
+        with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as found:
             yield found
     except (OSError, UnicodeError, pa.ArrowException) as problem:
-        given = f"is truncated or not a Parquet file ({size} bytes)"
-        raise InputError(str(path), given, REMEDY) from problem
+        raise _unreadable(path) from problem
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(
+        str(path), f"is truncated or not a Parquet file ({path.stat().st_size} bytes)", REMEDY
+    )
+
+
+def _refuse_footer(run: RunDir, path: Path) -> None:
+    """Raise InputError for what is no file of the run, and for a footer that would fill the memory."""
+    real = files.regular(path, within=run.path)
+    with files.open_to_read(real) as file:
+        file.seek(max(0, real.stat().st_size - 8))
+        if int.from_bytes(file.read(4), "little") > LARGEST_FOOTER:
+            raise _unreadable(path)
 
 
 def _recognise(path: Path, kind: str, found: pa.Schema) -> None:
@@ -151,37 +168,39 @@ def _recognise(path: Path, kind: str, found: pa.Schema) -> None:
             raise InputError(str(path), f"has no column {field.name} of type {field.type}")
 
 
-def _batches(run: RunDir, kind: str, path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    schema = pa.schema([SCHEMAS[kind].field(name) for name in columns])
-    with _parquet(run, path) as found:
-        for batch in found.iter_batches(ROWS, columns=list(columns)):
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _parquet(path) as found:
+        for batch in found.iter_batches(ROWS, columns=list(columns), use_threads=False):
             if batch.nbytes > LARGEST_UNPACKED:
                 raise InputError(str(path), f"has {batch.nbytes:,} bytes in {len(batch):,} rows", REMEDY)
             batch.validate(full=True)
-            for name in columns:
-                _check(path, name, batch.column(name))
-            yield pa.RecordBatch.from_arrays([batch.column(name) for name in columns], schema=schema)
+            yield batch
 
 
-def _check(path: Path, name: str, column: pa.Array) -> None:
+def _check(path: Path, name: str, column: pa.Array, met: dict[str, pa.Array]) -> None:
+    """Raise InputError for a value that no run has. `met` are the names that were found good last."""
     if column.null_count:
         raise InputError(str(path), f"has rows without {name}", REMEDY)
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary
-        if column.null_count:
-            raise InputError(str(path), f"has rows without {name}", REMEDY)
-    if pa.types.is_string(column.type):
-        if (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_NAME:
-            given = f"holds names of more than {LONGEST_NAME} characters ({name})"
-            raise InputError(str(path), given, REMEDY)
-        if pc.all(pc.utf8_is_printable(column)).as_py() is False:
-            raise InputError(str(path), f"holds names that cannot be printed ({name})", REMEDY)
-        if name == "error" and (unknown := set(column.to_pylist()) - {"", *ERRORS}):
-            valid = f"valid: {', '.join(ERRORS)}"
-            raise InputError(str(path), f"holds an unknown error {min(unknown)!r:.40}", valid)
-        return
-    least, greatest = (0, LATEST_NS) if name.endswith("_ns") else BOUNDS.get(name, (0, 2**63 - 1))
-    found = pc.min_max(column).as_py()
-    if found["min"] is not None and not least <= found["min"] <= found["max"] <= greatest:
-        what = "times" if name.endswith("_ns") else "values"
-        raise InputError(str(path), f"holds {what} that no request has ({name})", REMEDY)
+        if name not in met or not column.dictionary.equals(met[name]):
+            _check(path, name, column.dictionary, met)
+            met[name] = column.dictionary
+    elif pa.types.is_string(column.type):
+        _check_names(path, name, column)
+    else:
+        least, greatest = (0, LATEST_NS) if name.endswith("_ns") else BOUNDS.get(name, (0, 2**63 - 1))
+        values = column.to_numpy()
+        if len(values) and not least <= values.min() <= values.max() <= greatest:
+            what = "times" if name.endswith("_ns") else "values"
+            raise InputError(str(path), f"holds {what} that no request has ({name})", REMEDY)
+
+
+def _check_names(path: Path, name: str, column: pa.StringArray) -> None:
+    if (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_NAME:
+        given = f"holds names of more than {LONGEST_NAME} characters ({name})"
+        raise InputError(str(path), given, REMEDY)
+    if pc.all(pc.utf8_is_printable(column)).as_py() is False:
+        raise InputError(str(path), f"holds names that cannot be printed ({name})", REMEDY)
+    if name == "error" and (unknown := set(column.to_pylist()) - {"", *ERRORS}):
+        valid = f"valid: {', '.join(ERRORS)}"
+        raise InputError(str(path), f"holds an unknown error {min(unknown)!r:.40}", valid)

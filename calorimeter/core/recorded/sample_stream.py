@@ -180,7 +180,8 @@ class SampleStream:
             self._kind_of[: known.shape[0], : known.shape[1]] = known
         found = self._kind_of[api, operation]
         if (new := found < 0).any():
-            for left, right in np.unique(np.stack([api[new], operation[new]]), axis=1).T.tolist():
+            pairs = np.unique(api[new].astype(np.int64) * size[1] + operation[new])
+            for left, right in (divmod(pair, size[1]) for pair in pairs.tolist()):
                 self._kind_of[left, right] = len(self.kinds)
                 self.kinds.append(
                     f"{self._names['api'].names[left]} {self._names['operation'].names[right]}"
