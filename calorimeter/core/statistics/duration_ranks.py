@@ -17,6 +17,8 @@ MOST_GROUPS = 1 << (63 - VALUE_BITS)
 _CELLS = 1 << 21
 """Cells of all groups together (16 MB): the fewer groups, the finer their cells."""
 
+_OCTAVES = VALUE_BITS + 1
+
 _FLOAT_BITS, _FLOAT_BIAS = 52, 1023
 
 Groups = npt.NDArray[np.integer]
@@ -29,13 +31,15 @@ class DurationRanks:
     is known in which cells the percentiles lie that are wanted (`want`), and a second pass over the same
     durations (`gather`) keeps those of these cells alone: some percent of all, unless most durations are
     alike. Percentiles are those of all durations sorted, to the last bit.
+
+    Cells are those of the duration plus 1 ns, so that 0 has one of its own: most requests may be on time.
     """
 
     def __init__(self, groups: int) -> None:
         if groups > MOST_GROUPS:
             raise ValueError(f"{groups:,} groups are more than {MOST_GROUPS:,}")
-        self._bits = max(0, (_CELLS // (max(1, groups) * VALUE_BITS)).bit_length() - 1)
-        self._counts = np.zeros((groups, VALUE_BITS << self._bits), dtype=np.int64)
+        self._bits = max(0, (_CELLS // (max(1, groups) * _OCTAVES)).bit_length() - 1)
+        self._counts = np.zeros((groups, _OCTAVES << self._bits), dtype=np.int64)
         self._wanted = np.zeros(self._counts.shape, dtype=np.bool_)
         self._kept: list[Ints] = []
         self._keys = np.zeros(0, dtype=np.int64)
@@ -100,7 +104,7 @@ class DurationRanks:
 
     def _cells(self, durations_ns: Ints, groups: Groups) -> Ints:
         # A float's exponent is its octave, and the high bits of its fraction are an equal part of it.
-        cells = np.maximum(durations_ns, 1).astype(np.float64).view(np.int64)
+        cells = (durations_ns + 1).astype(np.float64).view(np.int64)
         cells >>= _FLOAT_BITS - self._bits
         cells -= _FLOAT_BIAS << self._bits
         cells += groups.astype(np.int64) * self._counts.shape[1]
@@ -109,7 +113,11 @@ class DurationRanks:
     def _least(self, cell: int) -> int:
         """The shortest duration of a cell."""
         edge = np.int64((cell + (_FLOAT_BIAS << self._bits)) << (_FLOAT_BITS - self._bits))
-        return math.ceil(edge.view(np.float64)) if cell else 0
+        return math.ceil(edge.view(np.float64)) - 1
+
+    def _same(self, cell: int) -> bool:
+        """Whether a cell has room for one duration only: nothing of it needs to be kept."""
+        return self._least(cell + 1) - self._least(cell) <= 1
 
     def _cumulated(self, groups: range) -> Ints:
         if groups not in self._below:
@@ -119,11 +127,13 @@ class DurationRanks:
     def _mark(self, groups: range, ranks: Iterable[int]) -> None:
         for rank in ranks:
             cell = int(np.searchsorted(self._cumulated(groups), rank, side="right"))
-            self._wanted[groups.start : groups.stop, cell] = True
+            self._wanted[groups.start : groups.stop, cell] = not self._same(cell)
 
     def _at(self, groups: range, rank: int) -> int:
         below = self._cumulated(groups)
         cell = int(np.searchsorted(below, rank, side="right"))
+        if self._same(cell):
+            return self._least(cell)
         values = self._of_cell(groups, cell)
         return int(values[rank - (int(below[cell - 1]) if cell else 0)])
 
@@ -138,7 +148,8 @@ class DurationRanks:
     def _slices(self, groups: range, cell: int) -> Iterator[Ints]:
         keys = self._sorted()
         begins = np.arange(groups.start, groups.stop, dtype=np.int64) << VALUE_BITS
-        edges = (keys.searchsorted(begins + self._least(each)) for each in (cell, cell + 1))
+        least, end = self._least(cell), min(self._least(cell + 1), 1 << VALUE_BITS)
+        edges = (keys.searchsorted(begins + each) for each in (least, end))
         for start, end in zip(*edges, strict=True):
             yield keys[start:end] & ((1 << VALUE_BITS) - 1)
 

@@ -75,6 +75,17 @@ def test_few_of_many_durations_are_kept() -> None:
     assert found.percentiles([range(GROUPS)], (99.0,)) == pytest.approx(np.percentile(taken, 99), rel=1e-12)
 
 
+def test_durations_of_nothing_are_not_kept() -> None:
+    """The generator of a load may be on time for each of a hundred million requests."""
+    found = DurationRanks(GROUPS)
+    nothing = np.zeros(1000, dtype=np.int64)
+    found.count(nothing, nothing)
+    found.want([range(1)], PERCENTS)
+    found.gather(nothing, nothing)
+    assert sum(len(part) for part in found._kept) == 0
+    assert found.percentiles([range(1)], (50.0, 100.0)).tolist() == [[0.0, 0.0]]
+
+
 @pytest.mark.parametrize("duration", [-1, 2**44])
 def test_a_duration_that_no_request_has_is_refused(duration: int) -> None:
     """It never counts as one of another group."""
