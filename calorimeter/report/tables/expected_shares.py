@@ -60,7 +60,9 @@ class ConnectionTally:
     def table(self) -> pd.DataFrame:
         """By API and source: `api`, `source`, `n` (different source ports)."""
         self._merge()
-        pairs, counts = np.unique(self._keys >> 16, return_counts=True)
+        every = self._keys >> 16  # in order already
+        firsts = np.flatnonzero(np.diff(every, prepend=-1))
+        pairs, counts = every[firsts], np.diff(firsts, append=len(every))
         names = np.asarray(self._samples.sources, dtype=object)
         table = {
             "api": [self._apis[number] for number in pairs >> 32],
