@@ -21,7 +21,7 @@ from calorimeter.gates.registry import Gate
 
 READERS = (
     "calorimeter.gates.evidence.",
-    "calorimeter.core.recorded.sample_tables",
+    "calorimeter.core.recorded.sample_stream",
     "calorimeter.config.named_files",
 )
 """Modules that read evidence: of a deployment, of a recorded load, of configuration files."""

@@ -16,13 +16,13 @@ from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.statistics import Difference, Floats
 from calorimeter.core.verdict import Verdict
 from calorimeter.report.measured_runs import (
-    RESPONSE,
     MeasuredRun,
     group,
     measure,
     refuse_incomparable,
     sides,
 )
+from calorimeter.report.tables.steady_values import RESPONSE
 
 ENOUGH_RUNS = statistics.MINIMUM_SIDE
 """Runs a side from which runs are compared; below, windows within the runs are."""

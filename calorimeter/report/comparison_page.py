@@ -16,9 +16,9 @@ from calorimeter.report import circumstances, comparison, figure_labels, page
 from calorimeter.report.circumstances import Rows
 from calorimeter.report.comparison import Comparison, ComparisonRow, TopologyPart
 from calorimeter.report.figures import forest, style
-from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
 from calorimeter.report.tables import csv_file, json_file
+from calorimeter.report.tables.steady_values import ACHIEVED, RESPONSE
 
 SCHEMA = 1
 """Version of the summary.json of a comparison."""

@@ -21,7 +21,8 @@ from calorimeter.report.figures import (
     style,
 )
 from calorimeter.report.figures.style import Marks, Plot
-from calorimeter.report.page_content import GateEvidence, LoadTables, PageContent, PollTables, SharesTable
+from calorimeter.report.load_tables import LoadTables
+from calorimeter.report.page_content import GateEvidence, PageContent, PollTables, SharesTable
 from calorimeter.report.tables.polls import union
 
 SECTIONS = (

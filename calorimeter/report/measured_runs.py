@@ -15,24 +15,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from calorimeter.core import files, statistics
+from calorimeter.core import files
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.core.recorded import sample_tables
-from calorimeter.core.recorded.measured_part import Span, due_within, measured_part
+from calorimeter.core.recorded import sample_stream
+from calorimeter.core.recorded.measured_part import Span, measured_part
 from calorimeter.core.recorded.run_series import runs_of_side
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.core.recorded.sample_tables import ns, succeeded
-from calorimeter.core.statistics import Ints
+from calorimeter.core.recorded.sample_extent import SampleExtent, extent_of
+from calorimeter.core.recorded.sample_stream import TAKEN, SampleStream
+from calorimeter.core.statistics import DurationRanks
 from calorimeter.report import circumstances, run_integrity
 from calorimeter.report import time_axis as axes
-from calorimeter.report.tables import latency, rates
-from calorimeter.report.time_axis import BIN_LADDER_S, TimeAxis
-
-RESPONSE = "median response (s)"
-ACHIEVED = "achieved (1/s)"
-
-MOST_WINDOWS = 60
-"""Windows that a run is cut into at most."""
+from calorimeter.report.tables import rates
+from calorimeter.report.tables.rates import LoadCounts
+from calorimeter.report.tables.steady_values import SteadyValues
 
 MUST_AGREE = (
     *("scenario.toml", "templates", "users"),
@@ -71,26 +67,26 @@ def measure(path: Path) -> MeasuredRun:
     run = RunDir.open(path)
     if why := run_integrity.why_not(run.about):
         raise InputError(str(path), f"cannot be compared: {why}", "valid: runs that were completed")
-    samples = sample_tables.samples(run)
+    samples = sample_stream.stream(run)
     if samples is None:
         raise InputError(str(path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
-    measured = measured_part(samples, run.about)
+    extent = extent_of(samples)
+    measured = measured_part(extent, run.about)
     if measured is None:
         raise InputError(str(path), "cannot be compared: no request was due in its measured part")
-    part = rates.steadiness(samples, axes.axis(samples), measured).steady_part
-    chosen = due_within(samples, part)
-    ok = chosen[succeeded(chosen)]
+    part = _steady_part(samples, extent, measured)
+    values = SteadyValues(samples, part)
     about = _flat(run.about)
     about["scenario.toml"] = _digest(path)
     deployment = run.deployment() if (path / "deployment.toml").exists() else None
     return MeasuredRun(
         name=path.name,
         about=about,
-        runs=_of_run(ok, part),
-        windows=_of_windows(ok, part),
-        operations=tuple(str(kind) for kind in chosen["kind"].unique()),
-        count=len(chosen),
-        failed=len(chosen) - len(ok),
+        runs=values.of_run(),
+        windows=values.of_windows(),
+        operations=values.operations,
+        count=values.count,
+        failed=values.failed,
         topology=tuple(circumstances.topology(deployment, run.about)),
     )
 
@@ -116,38 +112,16 @@ def _digest(run: Path) -> str | None:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _of_run(ok: pd.DataFrame, part: Span) -> pd.DataFrame:
-    rows = [("all", ACHIEVED, len(ok) / part.length_s if part.length_s else np.nan)]
-    for kind, own in ok.groupby("kind", observed=True):
-        middle = statistics.percentile(np.sort(ns(own, "response_ns")), 50) / 1e9
-        rows.append((str(kind), RESPONSE, middle))
-    return pd.DataFrame(rows, columns=["operation", "measure", "value"]).dropna()
-
-
-def _of_windows(ok: pd.DataFrame, part: Span) -> pd.DataFrame:
-    rows: list[tuple[str, str, float]] = []
-    due = ns(ok, "scheduled_ns")
-    time = _windows(due, part, least=1)
-    if time is not None:
-        rows += [("all", ACHIEVED, float(value)) for value in time.counts(due) / time.bin_s]
-    for kind, own in ok.groupby("kind", observed=True):
-        time = _windows(ns(own, "scheduled_ns"), part, least=statistics.samples_needed(50))
-        if time is not None:
-            values = latency.latencies(own, time, (50.0,))["p50"].dropna()
-            rows += [(str(kind), RESPONSE, float(value)) for value in values]
-    return pd.DataFrame(rows, columns=["operation", "measure", "value"])
-
-
-def _windows(due_ns: Ints, part: Span, *, least: int) -> TimeAxis | None:
-    """At most `MOST_WINDOWS` windows, half of which hold at least `least`; None if these are too few."""
-    for width in BIN_LADDER_S:
-        bins = int(part.length_s // width)
-        if bins < statistics.MINIMUM_WINDOWS:
-            return None
-        time = TimeAxis(part.first_ns, width, bins)
-        if bins <= MOST_WINDOWS and np.median(time.counts(due_ns)) >= least:
-            return time
-    return None
+def _steady_part(samples: SampleStream, extent: SampleExtent, measured: Span) -> Span:
+    time = axes.axis(extent)
+    slices = axes.slices(extent.first_ns, extent.end_ns, time.bin_s)
+    counts, responses = LoadCounts(slices), DurationRanks(slices.bins)
+    for block in samples.blocks(TAKEN):
+        responses.count(block.response_ns, np.where(block.ok, counts.add(block), -1))
+    responses.want_middles(time.ranges(slices))
+    for block in samples.blocks(TAKEN):
+        responses.gather(block.response_ns, np.where(block.ok, slices.of(block.due_ns), -1))
+    return rates.steadiness(counts, responses, time, measured).steady_part
 
 
 def refuse_incomparable(runs: Sequence[MeasuredRun], despite: Sequence[str]) -> None:

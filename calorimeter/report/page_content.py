@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,29 +12,23 @@ import pandas as pd
 from calorimeter.core import files, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import gate_times, sample_tables
+from calorimeter.core.recorded import gate_times, sample_stream, stack_tables
 from calorimeter.core.recorded.gate_times import GateTimes
-from calorimeter.core.recorded.measured_part import Span, measured_part
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.core.recorded.sample_tables import ns, succeeded
 from calorimeter.core.shown_text import one_line
-from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Verdicts
-from calorimeter.report import capacity_result
-from calorimeter.report import time_axis as axes
+from calorimeter.report import capacity_result, load_tables
 from calorimeter.report.capacity_result import CapacityResult
 from calorimeter.report.data_files import DataFile, data_files
+from calorimeter.report.load_tables import LoadTables
 from calorimeter.report.tables import (
     expected_shares,
     gate_evidence,
-    latency,
     polls,
-    rates,
     shares,
     watch_files,
 )
 from calorimeter.report.tables.gate_steps import gate_steps
-from calorimeter.report.tables.rates import Steadiness
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.watch_files import WatchTables
 from calorimeter.report.time_axis import TimeAxis
@@ -46,43 +40,6 @@ LARGEST_TEXT = 2**20
 
 MOST_LATE_S = 2.0
 """A watch that begins later than this after the first request is listed as a gap."""
-
-MOST_BLOCKS = 60
-"""Windows that intervals are bootstrapped over, at most: long ones hardly depend on one another."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadTables:
-    """Tables of a load; their columns are those of the functions in `tables.rates` and `tables.latency`.
-
-    `rate`, `operations`, `curve` and `against` are of the measured part (`core.measured`). `all_measured`
-    is whether that is the whole run, because no request was due in a measured part.
-    """
-
-    count: int
-    duration_s: float
-    sources: int
-    axis: TimeAxis
-    blocks: TimeAxis
-    measured: Span
-    all_measured: bool
-    steadiness: Steadiness
-    rate: Interval
-    rates: pd.DataFrame
-    points: pd.DataFrame
-    latencies: pd.DataFrame
-    latency_bin_s: int
-    tails: pd.DataFrame
-    tail_bin_s: int
-    operations: pd.DataFrame
-    errors: pd.DataFrame
-    curve: pd.DataFrame
-    heat: pd.DataFrame
-    against: pd.DataFrame
-    against_bin_s: int
-    connections: pd.DataFrame
-    generator: pd.DataFrame
-    phases: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +103,8 @@ def collect(run: RunDir) -> PageContent:
     gaps: list[str] = []
     verdicts = _verdicts(run, gaps)
     deployment = _deployment(run, gaps)
-    samples = sample_tables.samples(run)
-    opened, sources = pd.DataFrame(), 0
-    if samples is not None:
-        opened, sources = expected_shares.connections(samples), int(samples["source"].nunique())
-        samples = samples.drop(columns=["source", "source_port"])  # 60 MB of ten million rows
-    loaded = None if samples is None else _load(samples, opened, sources, run.about)
-    del samples
+    samples = sample_stream.stream(run)
+    loaded = None if samples is None else load_tables.read(samples, run.about)
     watched = watch_files.read(run)
     if loaded is None:
         gaps.append("No samples were recorded: this page has no load figures.")
@@ -164,8 +116,8 @@ def collect(run: RunDir) -> PageContent:
         raise InputError(
             str(run.path), "holds neither samples nor verdicts", "valid: what `run` or `verify` wrote"
         )
-    ledger = _or_gap(gaps, sample_tables.ledger, run) if loaded else None
-    actions = _or_gap(gaps, sample_tables.actions, run) if loaded else None
+    ledger = _or_gap(gaps, stack_tables.ledger, run) if loaded else None
+    actions = _or_gap(gaps, stack_tables.actions, run) if loaded else None
     scenario = _or_gap(gaps, _text, run, run.path / "scenario.toml")
     configurations = _or_gap(gaps, run.named, "proxy", "*.cfg") or []
     proxies = {path.name: _or_gap(gaps, _text, run, path) for path in configurations}
@@ -221,49 +173,6 @@ def _text(run: RunDir, path: Path) -> str | None:
         return files.read_text(path, errors="replace", limit=LARGEST_TEXT, within=run.path)
     except files.MissingFileError:
         return None
-
-
-def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int, about: dict[str, Any]) -> LoadTables:
-    time = axes.axis(samples)
-    last_ns = int((samples["scheduled_ns"] + samples["response_ns"]).max())
-    found = measured_part(samples, about)
-    measured = found or Span(time.start_ns, int(samples["scheduled_ns"].max()))
-    blocks = axes.axis(samples, most=MOST_BLOCKS)
-    wider, widest = (latency.latency_axis(samples, time, percent) for percent in (90, 99))
-    operations = latency.operations(samples, measured, blocks)
-    return LoadTables(
-        count=len(samples),
-        duration_s=(last_ns - time.start_ns) / 1e9,
-        sources=sources,
-        axis=time,
-        blocks=blocks,
-        measured=measured,
-        all_measured=found is None,
-        steadiness=rates.steadiness(samples, time, measured),
-        rate=_rate(samples, blocks, measured, float(operations["rate"].iloc[-1])),
-        rates=rates.rates(samples, time),
-        points=rates.points(samples, time.start_ns),
-        latencies=latency.latencies(samples, wider, (50.0, 90.0)),
-        latency_bin_s=wider.bin_s,
-        tails=latency.latencies(samples, widest, (99.0,)),
-        tail_bin_s=widest.bin_s,
-        operations=operations,
-        errors=rates.errors(samples),
-        curve=latency.curve(samples, measured),
-        heat=latency.heat(samples, time),
-        against=latency.against_load(samples, wider, measured),
-        against_bin_s=wider.bin_s,
-        connections=opened,
-        generator=rates.generator(samples, time),
-        phases=axes.phases(samples, time.start_ns),
-    )
-
-
-def _rate(samples: pd.DataFrame, blocks: TimeAxis, measured: Span, per_s: float) -> Interval:
-    """Successes per second of the measured part, with the bootstrap's bounds over the blocks within it."""
-    due = ns(samples, "scheduled_ns")[succeeded(samples)]
-    achieved = blocks.counts(due)[blocks.within(measured)] / blocks.bin_s
-    return replace(statistics.bootstrap(achieved, statistics.mean, seed=1), estimate=per_s)
 
 
 def _late(watched: WatchTables, time: TimeAxis) -> list[str]:

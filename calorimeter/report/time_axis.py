@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from calorimeter.core.recorded.measured_part import Span
+from calorimeter.core.recorded.sample_extent import SampleExtent
 from calorimeter.core.statistics import Floats, Ints
 
 BIN_LADDER_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
@@ -47,20 +50,35 @@ class TimeAxis:
         bins = self.of(times_ns)
         return np.bincount(bins[bins >= 0], minlength=self.bins).astype(np.int64)
 
+    def ranges(self, slices: TimeAxis, first: int = 0) -> list[range]:
+        """The slices of each bin. Both axes begin at one time; the first slice has the number `first`."""
+        each = self.bin_s // slices.bin_s
+        edges = [first + min(number * each, slices.bins) for number in range(self.bins + 1)]
+        return [range(start, end) for start, end in pairwise(edges)]
 
-def axis(samples: pd.DataFrame, *, least_s: int = 1, most: int = MOST_BINS) -> TimeAxis:
+    def merged(self, counts: Ints, slices: TimeAxis) -> Ints:
+        """The sum of counts over the slices of each bin."""
+        below = np.append(0, counts.cumsum())
+        return np.array([below[each.stop] - below[each.start] for each in self.ranges(slices)], np.int64)
+
+
+def axis(extent: SampleExtent, *, least_s: int = 1, most: int = MOST_BINS) -> TimeAxis:
     """Bins over a run, from the first request due to the last answer, at most `most`."""
-    start = int(samples["scheduled_ns"].min())
-    length_s = (int((samples["scheduled_ns"] + samples["response_ns"]).max()) - start) / 1e9
+    length_s = (extent.end_ns - extent.first_ns) / 1e9
     fits = [width for width in BIN_LADDER_S if width >= least_s and length_s <= width * most]
     width = fits[0] if fits else BIN_LADDER_S[-1]
-    return TimeAxis(start, width, max(1, int(length_s // width)))
+    return TimeAxis(extent.first_ns, width, max(1, int(length_s // width)))
 
 
-def phases(samples: pd.DataFrame, start_ns: int) -> pd.DataFrame:
+def slices(start_ns: int, end_ns: int, least_s: int) -> TimeAxis:
+    """The parts that all bins of `least_s` and more from `start_ns` are made of, up to `end_ns` or more."""
+    width = math.gcd(*(each for each in BIN_LADDER_S if each >= least_s))
+    return TimeAxis(start_ns, width, (end_ns - start_ns) // (width * 1_000_000_000) + 1)
+
+
+def phases(extent: SampleExtent) -> pd.DataFrame:
     """When each phase began and ended, in s since the start, in order: `phase`, `from_s`, `to_s`."""
-    grouped = samples.groupby("phase", observed=True)["scheduled_ns"].agg(["min", "max"])
-    grouped = grouped.sort_values(["max", "min"], kind="stable")
-    ends = (grouped["max"].to_numpy() - start_ns) / 1e9
+    ordered = sorted(extent.phases.items(), key=lambda phase: phase[1][::-1])
+    ends = np.array([(last - extent.first_ns) / 1e9 for _, (_, last) in ordered])
     begins = np.append(0.0, ends[:-1])  # a phase begins where the one before it ends (see `core.measured`)
-    return pd.DataFrame({"phase": grouped.index.astype(str), "from_s": begins, "to_s": ends})
+    return pd.DataFrame({"phase": [name for name, _ in ordered], "from_s": begins, "to_s": ends})

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from calorimeter.core.statistics import Floats, Ints
 from calorimeter.core.toml import Model
 
 FEWEST = 6
@@ -47,15 +50,8 @@ def backlog(name: str, values: Sequence[float]) -> Backlog:
     return Backlog(name=name, looks=len(values), first=first, last=last, allowed=allowed)
 
 
-def present(begins: Sequence[int], ends: Sequence[int], at: Sequence[int]) -> list[float]:
+def present(begins: Ints, ends: Ints, at: Ints) -> Floats:
     """How many of the intervals [begin, end) hold each of the times; an end of 0 is never."""
-    opened = sorted(begins)
-    closed = sorted(end for end in ends if end)
-    found, entered, left = [], 0, 0
-    for time in at:
-        while entered < len(opened) and opened[entered] <= time:
-            entered += 1
-        while left < len(closed) and closed[left] <= time:
-            left += 1
-        found.append(float(entered - left))
-    return found
+    opened, closed = np.sort(begins), np.sort(ends[ends != 0])
+    inside = opened.searchsorted(at, side="right") - closed.searchsorted(at, side="right")
+    return inside.astype(np.float64)

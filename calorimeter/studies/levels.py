@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from calorimeter.core.recorded import sample_tables
+import numpy as np
+
+from calorimeter.core.recorded import stack_tables
 from calorimeter.core.recorded.recorded_json import Amount, Count, Duration
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.core.recorded.sample_tables import dropped, ns
+from calorimeter.core.recorded.sample_stream import TAKEN
+from calorimeter.core.recorded.stack_tables import ns
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.service_level import counted_samples
@@ -122,18 +125,22 @@ def _a_second(count: int, service: ServiceLevel) -> float:
 
 
 def _backlogs(run: RunDir) -> Iterator[Backlog]:
-    samples, part = counted_samples.read(run)
+    counted = counted_samples.read(run)
+    part = counted.part
     if part is None or part.last_ns <= part.first_ns:
         return
-    times = [part.first_ns + (part.last_ns - part.first_ns) * n // SAMPLED for n in range(SAMPLED)]
-    sent = samples[~dropped(samples)]
-    done_ns = ns(sent, "scheduled_ns") + ns(sent, "response_ns")
-    in_flight = present((done_ns - ns(sent, "service_ns")).tolist(), done_ns.tolist(), times)
-    yield backlog("requests in flight", in_flight)
-    ledger = sample_tables.ledger(run)
+    steps = range(SAMPLED)
+    times = np.array([part.first_ns + (part.last_ns - part.first_ns) * n // SAMPLED for n in steps])
+    in_flight = np.zeros(SAMPLED)
+    for block in counted.samples.blocks(TAKEN):
+        sent = block.rows(~block.dropped)
+        done_ns = sent.due_ns + sent.response_ns
+        in_flight += present(done_ns - sent.service_ns, done_ns, times)
+    yield backlog("requests in flight", in_flight.tolist())
+    ledger = stack_tables.ledger(run)
     if ledger is not None:
-        in_progress = present(ns(ledger, "accepted_ns").tolist(), ns(ledger, "final_ns").tolist(), times)
-        yield backlog("stacks in progress", in_progress)
+        in_progress = present(ns(ledger, "accepted_ns"), ns(ledger, "final_ns"), times)
+        yield backlog("stacks in progress", in_progress.tolist())
     queues = watch_files.read(run).queues
     for name, polls in queues[part.holds(ns(queues, "t_ns"))].groupby("name"):
         yield backlog(f"messages waiting in {name}", polls["messages_ready"].astype(float).tolist())

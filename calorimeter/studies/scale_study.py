@@ -18,7 +18,7 @@ from calorimeter.core import engine_groups, files
 from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded import stack_tables
 from calorimeter.core.recorded.measured_part import Span
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.verdict import Outcome
@@ -175,8 +175,9 @@ def _run(command: str, kind: str, number: int) -> None:
 
 def size_of(run: RunDir, shape: Shape, users: int, measure: Measure, check: bool) -> Size:
     """Count the stacks or requests that a recorded load completed in its measured part."""
-    samples, part = counted_samples.read(run)
-    (everything,) = counted_samples.served(samples, ["*"], part)
+    counted = counted_samples.read(run)
+    part = counted.part
+    (everything,) = counted.served(["*"])
     window_s = part.length_s if part else 0.0
     done = _completed(run, part) if measure == "stacks/s" else everything.ok
     return Size(
@@ -198,11 +199,11 @@ def size_of(run: RunDir, shape: Shape, users: int, measure: Measure, check: bool
 
 def _completed(run: RunDir, part: Span | None) -> int:
     """Stacks that became complete in the measured part."""
-    ledger = sample_tables.ledger(run)
+    ledger = stack_tables.ledger(run)
     if ledger is None or part is None:
         return 0
     complete = (ledger["final_state"] == "CREATE_COMPLETE").to_numpy()
-    return int((complete & part.holds(sample_tables.ns(ledger, "final_ns"))).sum())
+    return int((complete & part.holds(stack_tables.ns(ledger, "final_ns"))).sum())
 
 
 def processor_used(polls: pd.DataFrame, part: Span | None) -> Iterator[ProcessorUse]:
@@ -213,7 +214,7 @@ def processor_used(polls: pd.DataFrame, part: Span | None) -> Iterator[Processor
     if part is None:
         return
     used_s: dict[str, list[float]] = {}
-    for name, own in polls[part.holds(sample_tables.ns(polls, "t_ns"))].groupby("part", sort=False):
+    for name, own in polls[part.holds(stack_tables.ns(polls, "t_ns"))].groupby("part", sort=False):
         first, last = own.iloc[0], own.iloc[-1]
         if last["t_ns"] == first["t_ns"]:
             continue

@@ -1,12 +1,13 @@
-"""How long ten million samples take: `python -m tests.bench.report [MILLIONS]`.
+"""How long millions of samples take: `python -m tests.bench.report [MILLIONS] [--in FOLDER] [--only PART]`.
 
-Makes a run folder as two workers would write it (segments of 10,000 rows), builds the whole report from it,
-and then makes the same tables three ways: by this room, by DuckDB and by polars where those are installed.
-Each part runs in a process of its own; times do not count its imports, memory is its peak.
+Makes a run folder as two workers would write it (segments of 10,000 rows), then does with it what reads all
+samples of a run. Each part runs in a process of its own; times do not count its imports, memory is its
+peak. A hundred million samples need 3 GB of disk.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -15,20 +16,31 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calorimeter.core.host import environment
 from calorimeter.core.recorded.samples import SAMPLE
 
+AS_RECORDED: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": [f.name for f in SAMPLE if not pa.types.is_int64(f.type) and f.name != "request_id"],
+    "column_encoding": {
+        **{field.name: "DELTA_BINARY_PACKED" for field in SAMPLE if pa.types.is_int64(field.type)},
+        "request_id": "DELTA_BYTE_ARRAY",
+    },
+    "write_statistics": False,
+}
+"""How the recorder of a load writes Parquet."""
+
 ROWS_A_FILE = 10_000
 RATE_PER_S = 3000
-Work = Callable[[], None]
+Work = Callable[[], object]
 KINDS = ("list", "show", "create", "delete", "wait")
 
 
@@ -48,7 +60,7 @@ def make(folder: Path, rows: int) -> None:
     for number in range(rows // ROWS_A_FILE):
         worker, segment = number % 2, number // 2
         name = f"worker-{worker:02}-{segment + 1:05}.parquet"
-        pq.write_table(_segment(rng, number), folder / "samples" / name, compression="zstd")
+        pq.write_table(_segment(rng, number), folder / "samples" / name, **AS_RECORDED)
 
 
 def _segment(rng: np.random.Generator, number: int) -> pa.Table:
@@ -87,114 +99,60 @@ def _coded(codes: Any, names: tuple[str, ...]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names))
 
 
-def report(folder: Path) -> Work:
+def page(folder: Path) -> Work:
     """The whole page, as `calorimeter report` makes it."""
     from calorimeter.core.recorded.rundir import RunDir
     from calorimeter.report import page, page_content, report_folder
 
-    def make() -> None:
+    def work() -> None:
         report_folder.write(page.files(page_content.collect(RunDir.open(folder))), folder / "report")
 
-    return make
+    return work
 
 
-def ours(folder: Path) -> Work:
-    """The tables of `_queries`, by this room."""
-    from calorimeter.core.recorded import sample_tables
-    from calorimeter.core.recorded.measured_part import measured_part
+def tables(folder: Path) -> Work:
+    """Only the page's tables."""
     from calorimeter.core.recorded.rundir import RunDir
-    from calorimeter.report import time_axis
-    from calorimeter.report.tables import latency, rates
+    from calorimeter.core.recorded.sample_stream import SampleStream
+    from calorimeter.report import load_tables
+
+    return lambda: load_tables.read(SampleStream(RunDir.open(folder)), {})
+
+
+def compared(folder: Path) -> Work:
+    """What `calorimeter compare` takes from one run."""
+    from calorimeter.report import measured_runs
+
+    return lambda: measured_runs.measure(folder)
+
+
+def gates(folder: Path) -> Work:
+    """The evidence of gates T1 and T3."""
+    from calorimeter.core.recorded.rundir import RunDir
+    from calorimeter.gates.service_level import counted_samples
 
     def work() -> None:
-        samples = sample_tables.samples(RunDir.open(folder))
-        assert samples is not None
-        bins = time_axis.axis(samples)
-        measured = measured_part(samples, {})
-        assert measured is not None
-        rates.rates(samples, bins)
-        latency.latencies(samples, bins)
-        rates.errors(samples)
-        latency.operations(samples, measured, None)
+        counted = counted_samples.read(RunDir.open(folder))
+        counted.served(["*", *(f"rest.{kind}" for kind in KINDS)])
+        counted_samples.read(RunDir.open(folder)).sent()
 
     return work
 
 
-BIN_NS = 15_000_000_000
-"""The bins that ten million samples get at `RATE_PER_S`."""
+def balance(folder: Path) -> Work:
+    """`calorimeter balance`; the run has no ledger."""
+    from calorimeter.core.recorded.rundir import RunDir
+    from calorimeter.load.run import ledger_balance
 
-_SAMPLES = """
-CREATE TEMP TABLE s AS
-WITH raw AS (SELECT * FROM read_parquet(?)), start AS (SELECT min(scheduled_ns) AS t FROM raw)
-SELECT api || ' ' || operation AS kind, error, status,
-       done_ns - scheduled_ns AS response, done_ns - sent_ns AS service,
-       (scheduled_ns - t) // 15000000000 AS due, (done_ns - t) // 15000000000 AS ended
-FROM raw, start
-"""
-
-_QUERIES = (
-    "SELECT due, count(*), count(*) FILTER (error = 'dropped') FROM s GROUP BY due",
-    "SELECT ended, count(*) FILTER (error = ''), count(*) FILTER (error <> '') FROM s GROUP BY ended",
-    "SELECT due, count(*), quantile_cont(response, [0.5, 0.9, 0.99, 0.999]) "
-    "FROM s WHERE error = '' GROUP BY due",
-    "SELECT kind, error, status, count(*), median(response) FROM s WHERE error <> '' GROUP BY ALL",
-    "SELECT kind, count(*), quantile_cont(response, [0.5, 0.9, 0.99, 0.999]), "
-    "quantile_cont(service, [0.5, 0.9, 0.99, 0.999]) "
-    "FROM s WHERE error = '' GROUP BY GROUPING SETS ((kind), ())",
-    "SELECT kind, count(*) FROM s GROUP BY kind",
-)
-
-
-def duckdb(folder: Path) -> Work:
-    """The same tables by DuckDB."""
-    import duckdb as engine  # type: ignore[import-not-found,unused-ignore]
-
-    def work() -> None:
-        connection = engine.connect()
-        connection.execute(_SAMPLES, [str(folder / "samples" / "*.parquet")])
-        for query in _QUERIES:
-            connection.execute(query).fetchall()
-
-    return work
-
-
-def polars(folder: Path) -> Work:
-    """The same tables by polars."""
-    import polars as pl  # type: ignore[import-not-found,unused-ignore]
-
-    def work() -> None:
-        wanted = ["scheduled_ns", "sent_ns", "done_ns", "api", "operation", "status", "error"]
-        raw = pl.scan_parquet(folder / "samples" / "*.parquet").select(wanted).collect()
-        start = raw["scheduled_ns"].min()
-        frame = raw.with_columns(
-            response=pl.col("done_ns") - pl.col("scheduled_ns"),
-            service=pl.col("done_ns") - pl.col("sent_ns"),
-            due=(pl.col("scheduled_ns") - start) // BIN_NS,
-            ended=(pl.col("done_ns") - start) // BIN_NS,
-            good=pl.col("error").cast(pl.String) == "",
-        )
-        good, bad = frame.filter(pl.col("good")), frame.filter(~pl.col("good"))
-        quantiles = [
-            pl.col(name).quantile(q, "linear").alias(f"{name}{q}")
-            for name in ("response", "service")
-            for q in (0.5, 0.9, 0.99, 0.999)
-        ]
-        frame.group_by("due").agg(pl.len())
-        frame.group_by("ended").agg(pl.col("good").sum(), pl.len())
-        good.group_by("due").agg(pl.len(), *quantiles[:4])
-        bad.group_by("api", "operation", "error", "status").agg(pl.len(), pl.col("response").median())
-        good.group_by("api", "operation").agg(pl.len(), *quantiles)
-        good.select(pl.len(), *quantiles)
-        frame.group_by("api", "operation").agg(pl.len())
-
-    return work
+    return lambda: ledger_balance.balance_of_run(RunDir.open(folder))
 
 
 PARTS: dict[str, Callable[[Path], Work]] = {
-    "report": report,
-    "ours": ours,
-    "duckdb": duckdb,
-    "polars": polars,
+    "report": page,
+    "tables": tables,
+    "compare": compared,
+    "gates T": gates,
+    "balance": balance,
 }
 
 
@@ -208,14 +166,22 @@ def _measured(part: str, folder: Path) -> dict[str, float]:
 
 def _run_part(part: str, folder: Path) -> None:
     work = PARTS[part](folder)  # imports what it needs, which is not counted
-    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    began_s, began_cpu_s, busy_s = time.monotonic(), time.process_time(), _busy_s()
     work()
+    wall_s, cpu_s = time.monotonic() - began_s, time.process_time() - began_cpu_s
     figures = {
-        "wall_s": time.monotonic() - began_s,
-        "cpu_s": time.process_time() - began_cpu_s,
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "others": (_busy_s() - busy_s - cpu_s) / wall_s,
     }
     print(json.dumps(figures))
+
+
+def _busy_s() -> float:
+    """Processor time that this machine has spent on all programs, in s."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
 
 
 def main() -> None:
@@ -223,22 +189,26 @@ def main() -> None:
     if sys.argv[1:2] == ["--part"]:
         _run_part(sys.argv[2], Path(sys.argv[3]))
         return
-    rows = int(float(sys.argv[1] if len(sys.argv) > 1 else "10") * 1_000_000)
-    with tempfile.TemporaryDirectory() as scratch:
+    options = argparse.ArgumentParser(prog="bin/bench report")
+    options.add_argument("millions", type=float, nargs="?", default=10.0, help="samples (default: 10)")
+    options.add_argument("--in", dest="place", type=Path, help="folder for the run (default: /tmp)")
+    options.add_argument("--only", choices=PARTS, help="one of the parts (default: all)")
+    given = options.parse_args()
+    rows = int(given.millions * 1_000_000)
+    with tempfile.TemporaryDirectory(dir=given.place) as scratch:
         folder = Path(scratch) / "bench"
         make(folder, rows)
         size = sum(path.stat().st_size for path in (folder / "samples").iterdir())
         print(
-            f"{rows:,} samples, {rows // ROWS_A_FILE:,} files, {size / 1e6:.0f} MB, {os.cpu_count()} CPUs"
+            f"{rows:,} samples, {rows // ROWS_A_FILE:,} files, {size / 1e6:.0f} MB, {os.cpu_count()} CPUs; "
+            f"load before: {os.getloadavg()[0]:.1f}"
         )
-        print(f"{'':10}{'wall s':>10}{'cpu s':>10}{'peak MB':>10}")
-        for part in PARTS:
-            if part in ("duckdb", "polars") and find_spec(part) is None:
-                print(f"{part:10}  not installed (pip install {part})")
-                continue
+        print(f"{'':10}{'wall s':>10}{'cpu s':>10}{'peak MB':>10}  CPUs used by other programs")
+        for part in [given.only] if given.only else PARTS:
             found = _measured(part, folder)
             print(
-                f"{part:10}{found['wall_s']:10.1f}{found['cpu_s']:10.1f}{found['peak_mb']:10.0f}",
+                f"{part:10}{found['wall_s']:10.1f}{found['cpu_s']:10.1f}{found['peak_mb']:10.0f}"
+                f"{found['others']:10.2f}",
                 flush=True,
             )
 

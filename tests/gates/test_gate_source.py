@@ -32,6 +32,6 @@ def test_names_are_those_that_the_gate_calls() -> None:
     assert "gates.evidence.proxy_log" in found.readers
     assert "gates.evidence.proxy_stats" in source(known()["H2"]).readers
     assert source(known()["A1"]).readers == ("config.named_files",)
-    assert source(known()["T1"]).readers == ("core.recorded.sample_tables",)
+    assert source(known()["T1"]).readers == ("core.recorded.sample_stream",)
     assert source(known()["A1"]).evidence == "audit.json"
     assert source(known()["H2"]).evidence == "H2.json"

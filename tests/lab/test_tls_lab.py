@@ -18,7 +18,7 @@ import requests
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths, verdict
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.recorded import recorded_tables
+from calorimeter.core.recorded.recorded_tables import RecordedRows
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.waiting import until
 from calorimeter.lab import lab_state, tls_files
@@ -163,7 +163,7 @@ def test_load_has_no_errors_and_is_followed_to_its_engines(secure: Deployment, t
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (RunDir(file.parent) for file in runs.glob("*/run.json"))
     statuses: set[int] = set()
-    for batch in recorded_tables.batches(run, "samples", ("status",)):
+    for batch in RecordedRows(run, "samples").batches(("status",)):
         statuses |= set(pc.unique(batch["status"]).to_pylist())
     assert statuses
     assert all(200 <= status < 400 for status in statuses)

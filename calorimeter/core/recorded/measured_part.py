@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from calorimeter.core.recorded.recorded_json import LONGEST_S
-from calorimeter.core.recorded.sample_tables import Mask, in_phase, ns
+from calorimeter.core.recorded.sample_extent import SampleExtent
+from calorimeter.core.recorded.sample_stream import Mask
 from calorimeter.core.statistics import Ints
 
 
@@ -31,31 +31,31 @@ class Span:
         return np.asarray((times_ns >= self.first_ns) & (times_ns <= self.last_ns))
 
 
-def measured_part(samples: pd.DataFrame, about: Mapping[str, Any]) -> Span | None:
+def measured_part(extent: SampleExtent, about: Mapping[str, Any]) -> Span | None:
     """The load without warm-up and clean-up; None if no request was due in it.
 
     A request belongs to the part if it was *due* in it, whenever it was sent or answered and whatever
     became of it. Its label `phase` does not decide: a request that is due before a phase ends and answered
     after it may carry either name, and to leave out the slow ones would flatter the rest.
 
-    `samples` are those of `sample_tables.samples`, `about` is run.json. If the load ended in order, the
-    part is what run.json says of it, counted from the first request that was due: from the end of
-    `warm_up_s` to the end of `duration_s`, but no further than the first request of the clean-up that was
-    due after the last one of the load. Otherwise, and for runs that do not note these, it reaches from the
-    first to the last request of the load's own phases, without what was due up to the last request of the
-    warm-up. That is shorter than the part if requests are few, and makes rates look better than they were;
-    so it is used only if nothing better is known.
+    `about` is run.json. If the load ended in order, the part is what run.json says of it, counted from the
+    first request that was due: from the end of `warm_up_s` to the end of `duration_s`, but no further than
+    the first request of the clean-up that was due after the last one of the load. Otherwise, and for runs
+    that do not note these, it reaches from the first to the last request of the load's own phases, without
+    what was due up to the last request of the warm-up. That is shorter than the part if requests are few,
+    and makes rates look better than they were; so it is used only if nothing better is known.
     """
-    due = ns(samples, "scheduled_ns")
-    warming, cleaning = in_phase(samples, "warm_up"), in_phase(samples, "clean_up")
-    load = due[~warming & ~cleaning]
-    if not len(load):
+    load = extent.load()
+    if load is None:
         return None
-    part = _as_noted(about, due, load, due[cleaning]) or _by_requests(due[warming], load)
-    return part if part.holds(due).any() else None
+    noted = _as_noted(about, extent, load[1])
+    if noted is None:
+        return _by_requests(extent.phases.get("warm_up"), *load)
+    begun = noted.first_ns <= load[1]  # the part holds the load's last request at least
+    return noted if begun or any(noted.holds(own).any() for own in extent.later.values()) else None
 
 
-def _as_noted(about: Mapping[str, Any], due: Ints, load: Ints, removal: Ints) -> Span | None:
+def _as_noted(about: Mapping[str, Any], extent: SampleExtent, last_ns: int) -> Span | None:
     noted = about.get("load")
     if about.get("stopped") != "ended" or not isinstance(noted, dict):
         return None
@@ -64,19 +64,12 @@ def _as_noted(about: Mapping[str, Any], due: Ints, load: Ints, removal: Ints) ->
         return None
     if not (0 <= warm_up_s <= LONGEST_S and 0 <= length_s <= LONGEST_S):
         return None
-    begin = int(due.min())
-    end = max(begin + int(length_s * 1e9), int(load.max()))
+    begin = extent.first_ns
+    end = max(begin + int(length_s * 1e9), last_ns)
     # The first request may come later than the load began: then the clean-up begins before the time is up.
-    later = removal[removal > load.max()]
-    return Span(begin + int(warm_up_s * 1e9), min(end, int(later.min()) - 1) if len(later) else end)
+    removal = extent.later["clean_up"]
+    return Span(begin + int(warm_up_s * 1e9), min(end, int(removal.min()) - 1) if len(removal) else end)
 
 
-def _by_requests(warm_up: Ints, load: Ints) -> Span:
-    first, last = int(load.min()), int(load.max())
-    return Span(min(max(first, int(warm_up.max()) + 1), last) if len(warm_up) else first, last)
-
-
-def due_within(samples: pd.DataFrame, part: Span) -> pd.DataFrame:
-    """The samples that were due in a part; the same table if that is all of them."""
-    inside = part.holds(ns(samples, "scheduled_ns"))
-    return samples if inside.all() else samples[inside]
+def _by_requests(warm_up: tuple[int, int] | None, first: int, last: int) -> Span:
+    return Span(min(max(first, warm_up[1] + 1), last) if warm_up else first, last)

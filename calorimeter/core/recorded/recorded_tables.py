@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,9 +40,10 @@ LARGEST_UNPACKED = 64 * 2**20
 """Bytes of a batch, and of a file however few its rows are."""
 
 MOST_ROWS = 500_000_000
-"""Rows of all files together: fifty times the largest run that the suite is made for."""
+"""Rows of all files together: five times the largest run that the suite is made for."""
 
-MOST_FILES = 10_000
+MOST_FILES = 100_000
+"""Files of one kind. A worker writes one a second, or one for 10,000 rows, and joins them at its end."""
 
 LONGEST_NAME = 512
 """Characters of a name: of an API, an operation, an address, a request, a stack."""
@@ -54,46 +54,67 @@ BOUNDS = {"status": (0, 999), "user": (-1, 2**31 - 1)}
 REMEDY = "move it away to report what the other files hold"
 
 
-def table(run: RunDir, kind: str, columns: Sequence[str]) -> pa.Table | None:
-    """These columns of all files of a kind (`samples`, `ledger`, `actions`); None without rows.
+class RecordedRows:
+    """All rows of a kind (`samples`, `ledger`, `actions`), to be read as often as needed.
 
-    Raises InputError for the first file that is truncated, foreign, of another version or schema, out of
-    the folder, or that holds what no run can have recorded; nothing of it is used then.
+    The files are those that the run has now. `rows` is how many rows they hold. Raises InputError for the
+    first file that is truncated, foreign, of another version or schema, or out of the folder.
     """
-    paths = run.parquet(kind)
-    _refuse_bombs(run, kind, paths)
 
-    def read(path: Path) -> pa.Table:
-        return pa.Table.from_batches(list(_batches(run, kind, path, columns)), _schema(kind, columns))
+    def __init__(self, run: RunDir, kind: str) -> None:
+        paths = run.parquet(kind)
+        self.rows = _refuse_bombs(run, kind, paths)
+        self._kind = kind
+        self._files = [(path, _state(path)) for path in paths]
+        self._checked: set[str] = set()
 
-    with ThreadPoolExecutor(max_workers=4) as threads:  # pyarrow reads without Python's lock
-        parts = [part for part in threads.map(read, paths) if part.num_rows]
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """These columns, some thousands of rows at a time, in the order of the files' names.
+
+        Raises InputError for a file that holds what no run can have recorded, or that is no longer what it
+        was: what was counted and checked at a first reading is not at a second.
+        """
+        schema = pa.schema([SCHEMAS[self._kind].field(name) for name in columns])
+        unchecked = [name for name in columns if name not in self._checked]
+        met: dict[str, pa.Array] = {}
+        for path, state in self._files:
+            if _state(path) != state:
+                raise InputError(str(path), "changed while it was read", "valid: a run that has ended")
+            for batch in _batches(path, columns):
+                for name in unchecked:
+                    _check(path, name, batch[name], met)
+                yield pa.RecordBatch.from_arrays([batch[name] for name in columns], schema=schema)
+        self._checked.update(columns)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
     try:
-        return pa.concat_tables(parts).unify_dictionaries() if parts else None
+        about = path.stat()
+    except OSError:  # it is gone
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def table(run: RunDir, kind: str, columns: Sequence[str]) -> pa.Table | None:
+    """These columns of all rows of a kind; None without rows. Errors are those of `RecordedRows`."""
+    schema = pa.schema([SCHEMAS[kind].field(name) for name in columns])
+    found = pa.Table.from_batches(list(RecordedRows(run, kind).batches(columns)), schema)
+    try:
+        return found.unify_dictionaries() if found.num_rows else None
     except pa.ArrowException as problem:
         raise InputError(str(run.path / kind), "holds too many different names", REMEDY) from problem
 
 
-def batches(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The same rows, some thousands at a time."""
-    paths = run.parquet(kind)
-    _refuse_bombs(run, kind, paths)
-    for path in paths:
-        yield from _batches(run, kind, path, columns)
-
-
-def _schema(kind: str, columns: Sequence[str]) -> pa.Schema:
-    return pa.schema([SCHEMAS[kind].field(name) for name in columns])
-
-
-def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> None:
+def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> int:
+    """How many rows the files hold, by their footers."""
     if len(paths) > MOST_FILES:
         raise InputError(
             str(run.path / kind), f"holds {len(paths):,} files", f"valid: {MOST_FILES:,} or fewer"
         )
     every = 0
     for path in paths:
-        with _parquet(run, path) as found:
+        _refuse_footer(run, path)
+        with _parquet(path) as found:
             _recognise(path, kind, found.schema_arrow)
             about = found.metadata
             groups = (about.row_group(n) for n in range(about.num_row_groups))
@@ -106,23 +127,32 @@ def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> None:
             raise InputError(str(run.path / kind), "holds too many rows", f"valid: {MOST_ROWS:,} or fewer")
         if not 0 <= unpacked <= max(LARGEST_UNPACKED, rows * LARGEST_ROW):
             raise InputError(str(path), f"claims {unpacked:,} bytes for {rows:,} rows", REMEDY)
+    return every
 
 
 @contextmanager
-def _parquet(run: RunDir, path: Path) -> Iterator[pq.ParquetFile]:
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
     """A Parquet file, opened; what pyarrow cannot read in it is an InputError, here and in the context."""
-    real = files.regular(path, within=run.path)
-    size = real.stat().st_size
     try:
-        with files.open_to_read(real) as file:
-            file.seek(max(0, size - 8))
-            if int.from_bytes(file.read(4), "little") > LARGEST_FOOTER:
-                raise pa.ArrowInvalid("the footer is too large")
-        with pa.OSFile(os.fsencode(real)) as source, pq.ParquetFile(source) as found:
+        with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as found:
             yield found
     except (OSError, UnicodeError, pa.ArrowException) as problem:
-        given = f"is truncated or not a Parquet file ({size} bytes)"
-        raise InputError(str(path), given, REMEDY) from problem
+        raise _unreadable(path) from problem
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(
+        str(path), f"is truncated or not a Parquet file ({path.stat().st_size} bytes)", REMEDY
+    )
+
+
+def _refuse_footer(run: RunDir, path: Path) -> None:
+    """Raise InputError for what is no file of the run, and for a footer that would fill the memory."""
+    real = files.regular(path, within=run.path)
+    with files.open_to_read(real) as file:
+        file.seek(max(0, real.stat().st_size - 8))
+        if int.from_bytes(file.read(4), "little") > LARGEST_FOOTER:
+            raise _unreadable(path)
 
 
 def _recognise(path: Path, kind: str, found: pa.Schema) -> None:
@@ -138,37 +168,39 @@ def _recognise(path: Path, kind: str, found: pa.Schema) -> None:
             raise InputError(str(path), f"has no column {field.name} of type {field.type}")
 
 
-def _batches(run: RunDir, kind: str, path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    schema = _schema(kind, columns)
-    with _parquet(run, path) as found:
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _parquet(path) as found:
         for batch in found.iter_batches(ROWS, columns=list(columns), use_threads=False):
             if batch.nbytes > LARGEST_UNPACKED:
                 raise InputError(str(path), f"has {batch.nbytes:,} bytes in {len(batch):,} rows", REMEDY)
             batch.validate(full=True)
-            for name in columns:
-                _check(path, name, batch.column(name))
-            yield pa.RecordBatch.from_arrays([batch.column(name) for name in columns], schema=schema)
+            yield batch
 
 
-def _check(path: Path, name: str, column: pa.Array) -> None:
+def _check(path: Path, name: str, column: pa.Array, met: dict[str, pa.Array]) -> None:
+    """Raise InputError for a value that no run has. `met` are the names that were found good last."""
     if column.null_count:
         raise InputError(str(path), f"has rows without {name}", REMEDY)
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary
-        if column.null_count:
-            raise InputError(str(path), f"has rows without {name}", REMEDY)
-    if pa.types.is_string(column.type):
-        if (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_NAME:
-            given = f"holds names of more than {LONGEST_NAME} characters ({name})"
-            raise InputError(str(path), given, REMEDY)
-        if pc.all(pc.utf8_is_printable(column)).as_py() is False:
-            raise InputError(str(path), f"holds names that cannot be printed ({name})", REMEDY)
-        if name == "error" and (unknown := set(column.to_pylist()) - {"", *ERRORS}):
-            valid = f"valid: {', '.join(ERRORS)}"
-            raise InputError(str(path), f"holds an unknown error {min(unknown)!r:.40}", valid)
-        return
-    least, greatest = (0, LATEST_NS) if name.endswith("_ns") else BOUNDS.get(name, (0, 2**63 - 1))
-    found = pc.min_max(column).as_py()
-    if found["min"] is not None and not least <= found["min"] <= found["max"] <= greatest:
-        what = "times" if name.endswith("_ns") else "values"
-        raise InputError(str(path), f"holds {what} that no request has ({name})", REMEDY)
+        if name not in met or not column.dictionary.equals(met[name]):
+            _check(path, name, column.dictionary, met)
+            met[name] = column.dictionary
+    elif pa.types.is_string(column.type):
+        _check_names(path, name, column)
+    else:
+        least, greatest = (0, LATEST_NS) if name.endswith("_ns") else BOUNDS.get(name, (0, 2**63 - 1))
+        values = column.to_numpy()
+        if len(values) and not least <= values.min() <= values.max() <= greatest:
+            what = "times" if name.endswith("_ns") else "values"
+            raise InputError(str(path), f"holds {what} that no request has ({name})", REMEDY)
+
+
+def _check_names(path: Path, name: str, column: pa.StringArray) -> None:
+    if (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_NAME:
+        given = f"holds names of more than {LONGEST_NAME} characters ({name})"
+        raise InputError(str(path), given, REMEDY)
+    if pc.all(pc.utf8_is_printable(column)).as_py() is False:
+        raise InputError(str(path), f"holds names that cannot be printed ({name})", REMEDY)
+    if name == "error" and (unknown := set(column.to_pylist()) - {"", *ERRORS}):
+        valid = f"valid: {', '.join(ERRORS)}"
+        raise InputError(str(path), f"holds an unknown error {min(unknown)!r:.40}", valid)

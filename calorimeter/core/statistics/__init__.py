@@ -14,20 +14,20 @@ from calorimeter.core.statistics.differences import (
     mann_whitney,
     relative_shift,
 )
+from calorimeter.core.statistics.duration_ranks import DurationRanks
 from calorimeter.core.statistics.intervals import MINIMUM_WINDOWS, Interval, bootstrap, mean, pooled_bounds
 from calorimeter.core.statistics.percentiles import (
     CELLS,
     SHOWN_BEYOND,
-    histograms,
+    WindowHistograms,
     percentile,
     samples_needed,
-    sorted_groups,
 )
 from calorimeter.core.statistics.steadiness import WARM_UP_RULE, Steady, kendall, steady, theil_sen
 
 __all__ = [
     "ALPHA", "CELLS", "MINIMUM_SIDE", "MINIMUM_WINDOWS", "RULE", "SHOWN_BEYOND", "WARM_UP_RULE",
-    "Difference", "Floats", "Interval", "Ints", "Steady", "bootstrap", "cliffs_delta", "difference",
-    "histograms", "kendall", "mann_whitney", "mean", "percentile", "pooled_bounds", "relative_shift",
-    "samples_needed", "sorted_groups", "steady", "theil_sen",
+    "Difference", "DurationRanks", "Floats", "Interval", "Ints", "Steady", "WindowHistograms", "bootstrap",
+    "cliffs_delta", "difference", "kendall", "mann_whitney", "mean", "percentile", "pooled_bounds",
+    "relative_shift", "samples_needed", "steady", "theil_sen",
 ]  # fmt: skip

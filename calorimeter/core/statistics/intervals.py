@@ -63,10 +63,10 @@ def pooled_bounds(
 ) -> dict[float, tuple[float, float]]:
     """Bootstrap bounds of percentiles in ns: percent → (low, high).
 
-    `windows` has one histogram per row (see `histograms`). Whole windows are resampled, because requests of
-    one window are not independent (block bootstrap, Künsch 1989). Histograms are added, never averaged. The
-    bounds are as coarse as the histogram's cells. Empty if fewer than `MINIMUM_WINDOWS` windows have
-    values.
+    `windows` has one histogram per row (see `WindowHistograms`). Whole windows are resampled, because
+    requests of one window are not independent (block bootstrap, Künsch 1989). Histograms are added, never
+    averaged. The bounds are as coarse as the histogram's cells. Empty if fewer than `MINIMUM_WINDOWS`
+    windows have values.
     """
     used = windows[windows.any(axis=1)].astype(np.float64)
     if not percents or len(used) < MINIMUM_WINDOWS:

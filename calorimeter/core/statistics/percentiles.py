@@ -1,9 +1,8 @@
-"""Exact percentiles, and histograms that can be added."""
+"""Exact percentiles of values in order, and histograms that can be added."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,8 @@ from calorimeter.core.statistics.arrays import Ints
 SHOWN_BEYOND = 10
 """A percentile is shown only if at least this many samples lie beyond it on each side."""
 
-_VALUE_BITS = 44
-"""Bits of a duration in a sort key: up to 2**44 ns, almost five hours."""
+VALUE_BITS = 44
+"""Bits of a duration: it is shorter than 2**44 ns, almost five hours."""
 
 
 def samples_needed(percent: float) -> int:
@@ -30,56 +29,54 @@ def percentile(ordered: npt.NDArray[np.number], percent: float) -> float:
     """
     if len(ordered) < samples_needed(percent):
         return math.nan
-    return _interpolated(ordered, percent)
-
-
-def _interpolated(ordered: npt.NDArray[np.number], percent: float) -> float:
-    position = (len(ordered) - 1) * percent / 100
-    low = math.floor(position)
-    high = min(low + 1, len(ordered) - 1)
+    low, high, part = place(len(ordered), percent)
     start, end = float(ordered[low]), float(ordered[high])
-    return start + (end - start) * (position - low)
+    return start + (end - start) * part
 
 
-def sorted_groups(durations_ns: Ints, groups: npt.NDArray[np.integer], count: int) -> list[Ints]:
-    """The durations of each of `count` groups in ascending order. Rows with a negative group are left out.
-
-    All groups are sorted as one integer array, with the group in the high bits and the duration in the low
-    ones, so that ten million rows are cheap. Raises ValueError for a duration that is negative or too long.
-    """
-    wanted = groups >= 0
-    durations = durations_ns if wanted.all() else durations_ns[wanted]
-    chosen = groups if wanted.all() else groups[wanted]
-    if len(durations) and (int(durations.min()) < 0 or int(durations.max()) >> _VALUE_BITS):
-        raise ValueError("a duration is negative or longer than 2**44 ns")
-    keys = chosen.astype(np.int64)
-    keys <<= _VALUE_BITS
-    keys |= durations
-    keys.sort()
-    edges = np.searchsorted(keys, np.arange(count + 1, dtype=np.int64) << _VALUE_BITS)
-    keys &= (1 << _VALUE_BITS) - 1
-    return [keys[a:b] for a, b in pairwise(edges)]
+def place(total: int, percent: float) -> tuple[int, int, float]:
+    """The two ranks beside a percentile of `total` values, and how far it is from the first one."""
+    position = (total - 1) * percent / 100
+    low = math.floor(position)
+    return low, min(low + 1, total - 1), position - low
 
 
 STEP = math.log(1.005)
 """The width of a histogram's cell, as a natural logarithm: half a percent."""
 
-CELLS = math.ceil(_VALUE_BITS * math.log(2) / STEP)
+CELLS = math.ceil(VALUE_BITS * math.log(2) / STEP)
 """The number of cells of a histogram, from 1 ns to 2**44 ns."""
 
-_CHUNK = 1 << 20
 
+class WindowHistograms:
+    """Histograms of durations, one for each window of each of several series. All have the same cells.
 
-def histograms(durations_ns: Ints, windows: npt.NDArray[np.integer], count: int) -> Ints:
-    """The number of durations in each cell, for each of `count` windows. Rows of window −1 are left out.
-
-    Returns an array of shape (`count`, `CELLS`). All histograms have the same cells, so they can be added.
+    Memory grows with the cells that are filled, not with the durations, the series or the windows.
     """
-    total = np.zeros(count * CELLS, dtype=np.int64)
-    for start in range(0, len(durations_ns), _CHUNK):
-        where = windows[start : start + _CHUNK]
-        taken = durations_ns[start : start + _CHUNK][where >= 0]
-        cells = (np.log(np.maximum(taken, 1)) / STEP).astype(np.int64)
-        cells += where[where >= 0].astype(np.int64) * CELLS
-        total += np.bincount(cells, minlength=len(total))
-    return total.reshape(count, CELLS)
+
+    def __init__(self, windows: int) -> None:
+        self._windows = windows
+        self._keys, self._counts = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+
+    def add(
+        self, durations_ns: Ints, series: npt.NDArray[np.integer], windows: npt.NDArray[np.integer]
+    ) -> None:
+        """Count durations (ns), each in a window of a series. Those of window −1 are left out."""
+        inside = windows >= 0
+        keys = series[inside].astype(np.int64) * self._windows + windows[inside]
+        keys *= CELLS
+        keys += (np.log(np.maximum(durations_ns[inside], 1)) / STEP).astype(np.int64)
+        keys.sort()
+        edges = np.flatnonzero(np.diff(keys, prepend=-1))
+        counts = np.diff(edges, append=len(keys))
+        every = np.concatenate([self._keys, keys[edges]])
+        self._keys, places = np.unique(every, return_inverse=True)
+        self._counts = np.bincount(places, np.concatenate([self._counts, counts])).astype(np.int64)
+
+    def of(self, series: int) -> Ints:
+        """The histograms of a series, of shape (windows, `CELLS`)."""
+        first = series * self._windows * CELLS
+        low, high = np.searchsorted(self._keys, [first, first + self._windows * CELLS])
+        held = np.zeros(self._windows * CELLS, dtype=np.int64)
+        held[self._keys[low:high] - first] = self._counts[low:high]
+        return held.reshape(self._windows, CELLS)

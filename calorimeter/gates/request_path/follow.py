@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from calorimeter.core.deployment import Deployment, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.login import keystone_login
-from calorimeter.core.recorded import recorded_tables
+from calorimeter.core.recorded.recorded_tables import RecordedRows
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.evidence.proxy_polling import same_place
 from calorimeter.gates.request_path.path import RequestPaths, SentRequest, join, request_from, requests_of
@@ -95,7 +95,7 @@ def joined(requests: Sequence[SentRequest], recording: PathEvidence) -> RequestP
 def samples(run: RunDir, request_id: str | None = None) -> tuple[SentRequest, ...]:
     """The requests of a recorded load: all, or those with one id. Raises InputError for damaged samples."""
     rows: list[SentRequest] = []
-    for batch in recorded_tables.batches(run, "samples", SENT):
+    for batch in RecordedRows(run, "samples").batches(SENT):
         chosen = batch if request_id is None else batch.filter(pc.field("request_id") == request_id)
         rows += requests_of(chosen.to_pylist())
     return tuple(rows)

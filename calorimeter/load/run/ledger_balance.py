@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +37,16 @@ class LedgerBalance:
 
 
 def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> LedgerBalance:
-    """Compare samples (`api`, `operation`, `status`, `error`, `request_id`) with the rows of the ledger."""
+    """Compare samples (`api`, `operation`, `status`, `error`, `request_id`) with the rows of the ledger.
+
+    A sample that is no create may stand for `n` with the same `error`.
+    """
     requests = errors = 0
     outcomes: Counter[str] = Counter()
     accepted: set[str] = set()
     for sample in samples:
-        requests += 1
-        errors += bool(sample["error"])
+        requests += sample.get("n", 1)
+        errors += sample.get("n", 1) if sample["error"] else 0
         if (sample["api"], sample["operation"]) in CREATES:
             outcome = answers.meaning_of(sample["status"], sample["error"]).outcome
             outcomes[outcome] += 1
@@ -86,13 +89,30 @@ def balance_of_run(run: RunDir) -> LedgerBalance:
     """Compare the samples and the ledger of a run folder. Raises InputError if they cannot be read."""
     if not run.parquet("samples"):
         raise InputError(str(run.path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
-    samples = ("api", "operation", "status", "error", "request_id")
-    ledger = ("stack_id", "name", "request_id", "accepted_ns", "final_ns", "final_state", "deleted_ns")
-    return balance(_rows(run, "samples", samples), _rows(run, "ledger", ledger))
+    return balance(_samples(run), _ledger(run))
 
 
-def _rows(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[Row]:
-    from calorimeter.core.recorded import recorded_tables
+def _ledger(run: RunDir) -> Iterator[Row]:
+    from calorimeter.core.recorded.recorded_tables import RecordedRows
 
-    for batch in recorded_tables.batches(run, kind, columns):
+    columns = ("stack_id", "name", "request_id", "accepted_ns", "final_ns", "final_state", "deleted_ns")
+    for batch in RecordedRows(run, "ledger").batches(columns):
         yield from batch.to_pylist()
+
+
+def _samples(run: RunDir) -> Iterator[Row]:
+    """Each create as a row; the others of a batch as two: those that succeeded, and those that failed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from calorimeter.core.recorded.recorded_tables import RecordedRows
+
+    columns = ("api", "operation", "status", "error", "request_id")
+    names = [operation for _, operation in CREATES]
+    for batch in RecordedRows(run, "samples").batches(columns):
+        creates = pc.is_in(batch["operation"].cast("string"), pa.array(names))
+        yield from batch.filter(creates).to_pylist()
+        others = batch.filter(pc.invert(creates))["error"].cast("string")
+        failed = pc.sum(pc.not_equal(others, "")).as_py() or 0
+        for error, n in (("", len(others) - failed), ("failed", failed)):
+            yield {"api": "", "operation": "", "error": error, "n": n}

@@ -11,35 +11,74 @@ import pandas as pd
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.expect import Balance
+from calorimeter.core.recorded.sample_stream import SampleBlock, SampleStream
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
+from calorimeter.core.statistics import Ints
 from calorimeter.report.tables.shares import PROXY_TOTALS
 
 CONFIDENCE = 0.99
 """Probability that a band holds the shares of all servers of a section, for random source addresses."""
 
 
-def connections(samples: pd.DataFrame) -> pd.DataFrame:
-    """Connections that were opened, by API and source: `api`, `source`, `n` (different source ports)."""
-    kinds = samples["kind"].cat.categories
-    apis = sorted({str(kind).partition(" ")[0] for kind in kinds})
-    api_of = np.array([apis.index(str(kind).partition(" ")[0]) for kind in kinds], dtype=np.int64)
-    sent = (samples["source_port"] > 0).to_numpy()
-    keys = api_of[samples["kind"].cat.codes.to_numpy()[sent]]
-    keys <<= 48
-    keys |= samples["source"].cat.codes.to_numpy()[sent].astype(np.int64) << 16
-    keys |= samples["source_port"].to_numpy()[sent].astype(np.int64)
-    keys.sort()
-    pairs, counts = np.unique(
-        keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]] >> 16, return_counts=True
-    )
-    names = np.asarray(samples["source"].cat.categories, dtype=object)
-    return pd.DataFrame(
-        {
-            "api": [apis[number] for number in pairs >> 32],
+class ConnectionTally:
+    """Counts the connections that were opened. It keeps 8 bytes for each, twice that to sort them."""
+
+    def __init__(self, samples: SampleStream) -> None:
+        self._samples = samples
+        self._apis = sorted({kind.partition(" ")[0] for kind in samples.kinds})
+        self._api_of = np.array(
+            [self._apis.index(kind.partition(" ")[0]) for kind in samples.kinds], np.int64
+        )
+        self._keys = np.zeros(0, dtype=np.int64)
+        self._new: list[Ints] = []
+        self._sources = np.zeros(0, dtype=np.bool_)
+
+    def add(self, block: SampleBlock) -> None:
+        """Count those of a block; a request without a source port was never sent."""
+        seen = np.bincount(block.source, minlength=len(self._sources)) > 0
+        seen[: len(self._sources)] |= self._sources
+        self._sources = seen
+        sent = block.source_port > 0
+        keys = self._api_of[block.kind[sent]] << 48
+        keys |= block.source[sent].astype(np.int64) << 16
+        keys |= block.source_port[sent].astype(np.int64)
+        self._new.append(_different(keys))
+        if sum(map(len, self._new)) > max(len(self._keys), _FEW_KEYS):
+            self._merge()
+
+    def _merge(self) -> None:
+        self._new.append(self._keys)
+        keys, self._keys = np.concatenate(self._new), np.zeros(0, dtype=np.int64)
+        self._new.clear()
+        self._keys = _different(keys)
+
+    @property
+    def sources(self) -> int:
+        """How many different source addresses there were."""
+        return int(self._sources.sum())
+
+    def table(self) -> pd.DataFrame:
+        """By API and source: `api`, `source`, `n` (different source ports)."""
+        self._merge()
+        every = self._keys >> 16  # in order already
+        firsts = np.flatnonzero(np.diff(every, prepend=-1))
+        pairs, counts = every[firsts], np.diff(firsts, append=len(every))
+        names = np.asarray(self._samples.sources, dtype=object)
+        table = {
+            "api": [self._apis[number] for number in pairs >> 32],
             "source": names[pairs & 0xFFFFFFFF] if len(pairs) else [],
-            "n": counts,
         }
-    )
+        return pd.DataFrame({**table, "n": counts})
+
+
+_FEW_KEYS = 1 << 21
+"""Connections that are sorted in at a time, at least."""
+
+
+def _different(keys: Ints) -> Ints:
+    """The different ones, in order; the array is sorted in place."""
+    keys.sort()
+    return np.asarray(keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]])
 
 
 def bands(opened: pd.DataFrame, servers: pd.DataFrame, deployment: Deployment | None) -> pd.DataFrame:

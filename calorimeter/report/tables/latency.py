@@ -1,20 +1,26 @@
-"""Tables of response and service time: over time, per operation, as a curve and as a heat map."""
+"""Tables of response and service time: over time, per operation and as a curve."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
-from calorimeter.core.recorded.measured_part import Span, due_within
-from calorimeter.core.recorded.sample_tables import Mask, dropped, ns, succeeded
-from calorimeter.core.statistics import Ints
+from calorimeter.core.recorded.measured_part import Span
+from calorimeter.core.recorded.sample_extent import SampleExtent
+from calorimeter.core.recorded.sample_stream import SampleBlock
+from calorimeter.core.statistics import DurationRanks, Ints, WindowHistograms
+from calorimeter.report.tables.rates import LoadCounts
 from calorimeter.report.time_axis import BIN_LADDER_S, TimeAxis, axis
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 """The percentiles of the tables."""
+
+AGAINST_PERCENTS = (50.0, 90.0, 99.0)
+"""Those of windows against their load."""
 
 CURVE_PERCENTS = (
     *(float(p) for p in range(1, 90)),
@@ -26,47 +32,40 @@ CURVE_PERCENTS = (
 
 
 def latencies(
-    samples: pd.DataFrame, time: TimeAxis, percents: tuple[float, ...] = PERCENTS
+    responses: DurationRanks, slices: TimeAxis, time: TimeAxis, percents: tuple[float, ...] = PERCENTS
 ) -> pd.DataFrame:
-    """Response time of successes by when they were due: `t_s`, `n` and a column per percentile, in s."""
-    chosen = samples.loc[succeeded(samples), ["scheduled_ns", "response_ns"]]
-    groups = statistics.sorted_groups(
-        ns(chosen, "response_ns"), time.of(ns(chosen, "scheduled_ns")), time.bins
-    )
-    table = pd.DataFrame({"t_s": time.middles_s, "n": [len(group) for group in groups]})
-    for percent in percents:
-        table[column(percent)] = [statistics.percentile(group, percent) / 1e9 for group in groups]
-    return table
+    """Response time of successes by when they were due: `t_s`, `n` and a column per percentile, in s.
+
+    `responses` has the response times of each of the slices.
+    """
+    ranges = time.ranges(slices)
+    table = pd.DataFrame({"t_s": time.middles_s, "n": [responses.total(each) for each in ranges]})
+    found = responses.percentiles(ranges, percents) / 1e9
+    return table.assign(**{column(percent): found[:, n] for n, percent in enumerate(percents)})
 
 
-def against_load(samples: pd.DataFrame, time: TimeAxis, part: Span) -> pd.DataFrame:
+def against_load(counts: LoadCounts, responses: DurationRanks, time: TimeAxis, part: Span) -> pd.DataFrame:
     """Answers against the offered load, one row for each bin that lies wholly in a part of the run.
 
     Columns, per second: `offered`, `achieved`, `errors`, `dropped`, all by when a request was due; then
     `n` successes and their `p50`, `p90`, `p99` in s (NaN if there are too few).
     """
-    due = ns(samples, "scheduled_ns")
-    good, never = succeeded(samples), dropped(samples)
-    table = latencies(samples, time, (50.0, 90.0, 99.0))
-    for name, chosen in (
-        ("offered", np.ones(len(due), np.bool_)),
-        ("achieved", good),
-        ("errors", ~good & ~never),
-        ("dropped", never),
-    ):
-        table[name] = time.counts(due[chosen]) / time.bin_s
-    order = ["t_s", "offered", "achieved", "errors", "dropped", "n", "p50", "p90", "p99"]
+    table = latencies(responses, counts.slices, time, AGAINST_PERCENTS)
+    names = {"offered": "due", "achieved": "ok_due", "errors": "failed_due", "dropped": "dropped_due"}
+    for name, counted in names.items():
+        table[name] = counts.per_bin(counted, time) / time.bin_s
+    order = ["t_s", *names, "n", *map(column, AGAINST_PERCENTS)]
     return table.iloc[time.within(part)][order].reset_index(drop=True)
 
 
-def latency_axis(samples: pd.DataFrame, time: TimeAxis, percent: float) -> TimeAxis:
+def latency_axis(extent: SampleExtent, counts: LoadCounts, time: TimeAxis, percent: float) -> TimeAxis:
     """Bins wide enough that half of them can show a percentile, but at least ten of them."""
     needed = statistics.samples_needed(percent)
     for width in BIN_LADDER_S:
         if width < time.bin_s:
             continue
-        wider = axis(samples, least_s=width)
-        if wider.bins < 20 or np.median(wider.counts(ns(samples, "scheduled_ns"))) >= needed:
+        wider = axis(extent, least_s=width)
+        if wider.bins < 20 or np.median(counts.per_bin("due", wider)) >= needed:
             return wider
     return time
 
@@ -76,38 +75,86 @@ def column(percent: float) -> str:
     return f"p{percent:g}"
 
 
-def operations(samples: pd.DataFrame, part: Span, blocks: TimeAxis | None) -> pd.DataFrame:
-    """One row for each operation and one for all of them, of the requests due in a part of the run.
+class OperationTally:
+    """Counts and times the requests of each operation that were due in a part of the run.
 
-    Columns: `operation`, `n` (all that were due), `ok`, `failed` (sent, but not ok), `dropped`,
-    `rate` (ok per second), and of the successes in s: `response_p50` … and `service_p50` …; NaN if
-    there are too few samples (`statistics.samples_needed`). `response_p50_low`, `_high` and so on are the
-    bootstrap's bounds over `blocks`; NaN if there are too few of those, or None was given.
+    `kinds` are their names by code. Successes are timed in two passes (`count`, `gather`). `blocks` are the
+    windows that bounds are bootstrapped over.
     """
-    chosen = due_within(samples[["scheduled_ns", "response_ns", "service_ns", "kind", "error"]], part)
-    good, never = succeeded(chosen), dropped(chosen)
-    kinds = [str(kind) for kind in chosen["kind"].cat.categories]
-    codes = chosen["kind"].cat.codes.to_numpy()
-    fine = np.where(good, codes, -1)
-    times = {
-        name: statistics.sorted_groups(ns(chosen, f"{name}_ns"), fine, len(kinds))
-        for name in ("response", "service")
-    }
-    block = blocks.of(ns(chosen, "scheduled_ns")) if blocks else np.full(len(chosen), -1)
-    merged = np.zeros((blocks.bins if blocks else 0, statistics.CELLS), dtype=np.int64)
-    rows = []
-    for code, kind in enumerate(kinds):
-        groups = {name: groups[code] for name, groups in times.items()}
-        row = _operation(kind, codes == code, good, never, groups, part)
-        in_block = np.where(fine == code, block, -1)
-        held = statistics.histograms(ns(chosen, "response_ns"), in_block, len(merged))
-        merged += held
-        rows.append(row | _bounds(row, held))
-    if len(kinds) > 1:
-        everything = {name: np.sort(np.concatenate(groups)) for name, groups in times.items()}
-        row = _operation("all", np.ones(len(chosen), np.bool_), good, never, everything, part)
-        rows.append(row | _bounds(row, merged))
-    return pd.DataFrame([row for row in rows if row["n"]])
+
+    def __init__(self, kinds: Sequence[str], part: Span, blocks: TimeAxis) -> None:
+        self._kinds, self._part, self._blocks = kinds, part, blocks
+        self._counts = np.zeros((3, len(kinds)), dtype=np.int64)
+        self._times = {name: DurationRanks(len(kinds)) for name in ("response", "service")}
+        self._windows = WindowHistograms(blocks.bins)
+        self._each = [range(code, code + 1) for code in range(len(kinds))]
+        self._all = range(len(kinds))
+
+    def count(self, block: SampleBlock) -> None:
+        """First pass."""
+        chosen = block.rows(self._part.holds(block.due_ns))
+        ok = chosen.rows(chosen.ok)
+        never = chosen.kind[chosen.dropped]
+        for row, kinds in enumerate((chosen.kind, ok.kind, never)):
+            self._counts[row] += np.bincount(kinds, minlength=len(self._kinds))
+        self._windows.add(ok.response_ns, ok.kind, self._blocks.of(ok.due_ns))
+        self._times["response"].count(ok.response_ns, ok.kind)
+        self._times["service"].count(ok.service_ns, ok.kind)
+
+    def want(self) -> None:
+        """Between the passes."""
+        for times in self._times.values():
+            times.want([*self._each, self._all], PERCENTS)
+            times.want([self._all], CURVE_PERCENTS)
+
+    def gather(self, block: SampleBlock) -> None:
+        """Second pass."""
+        ok = block.rows(block.ok & self._part.holds(block.due_ns))
+        self._times["response"].gather(ok.response_ns, ok.kind)
+        self._times["service"].gather(ok.service_ns, ok.kind)
+
+    def operations(self) -> pd.DataFrame:
+        """One row for each operation and one for all of them.
+
+        Columns: `operation`, `n` (all that were due), `ok`, `failed` (sent, but not ok), `dropped`,
+        `rate` (ok per second), and of the successes in s: `response_p50` … and `service_p50` …; NaN if
+        there are too few samples (`statistics.samples_needed`). `response_p50_low`, `_high` and so on are
+        the bootstrap's bounds over the blocks; NaN if there are too few of those.
+        """
+        merged = np.zeros((self._blocks.bins, statistics.CELLS), dtype=np.int64)
+        rows = []
+        for code in sorted(self._all, key=self._kinds.__getitem__):
+            row = self._operation(self._kinds[code], self._each[code])
+            held = self._windows.of(code)
+            merged += held
+            rows.append(row | _bounds(row, held))
+        if len(self._kinds) > 1:
+            row = self._operation("all", self._all)
+            rows.append(row | _bounds(row, merged))
+        return pd.DataFrame([row for row in rows if row["n"]])
+
+    def _operation(self, name: str, kinds: range) -> dict[str, float | str]:
+        n, ok, unsent = self._counts[:, kinds.start : kinds.stop].sum(axis=1).tolist()
+        length_s = self._part.length_s
+        found = {each: times.percentiles([kinds], PERCENTS)[0] / 1e9 for each, times in self._times.items()}
+        return {
+            **{"operation": name, "n": n, "ok": ok, "failed": n - ok - unsent, "dropped": unsent},
+            "rate": ok / length_s if length_s else 0.0,
+            **{
+                f"{each}_{column(percent)}": float(value)
+                for each, values in found.items()
+                for percent, value in zip(PERCENTS, values, strict=True)
+            },
+        }
+
+    def curve(self) -> pd.DataFrame:
+        """The percentile curve of successes: `percent`, `response`, `service` in s, as far as n allows."""
+        ok = int(self._counts[1].sum())
+        shown = [percent for percent in CURVE_PERCENTS if statistics.samples_needed(percent) <= ok]
+        table = pd.DataFrame({"percent": shown})
+        for name, times in self._times.items():
+            table[name] = times.percentiles([self._all], shown)[0] / 1e9
+        return table
 
 
 def _bounds(row: dict[str, float | str], windows: Ints) -> dict[str, float | str]:
@@ -118,50 +165,3 @@ def _bounds(row: dict[str, float | str], windows: Ints) -> dict[str, float | str
         for percent in PERCENTS
         for end, bound in zip(("low", "high"), bounds.get(percent, (math.nan, math.nan)), strict=True)
     }
-
-
-def _operation(
-    name: str, own: Mask, good: Mask, never: Mask, ordered: dict[str, Ints], part: Span
-) -> dict[str, float | str]:
-    n, ok, unsent = int(own.sum()), int((own & good).sum()), int((own & never).sum())
-    counts = {"n": n, "ok": ok, "failed": n - ok - unsent, "dropped": unsent}
-    return {
-        **{"operation": name, **counts, "rate": ok / part.length_s if part.length_s else 0.0},
-        **{
-            f"{kind}_{column(percent)}": statistics.percentile(values, percent) / 1e9
-            for kind, values in ordered.items()
-            for percent in PERCENTS
-        },
-    }
-
-
-def curve(samples: pd.DataFrame, part: Span) -> pd.DataFrame:
-    """The percentile curve of successes: `percent`, `response` and `service` in s, as far as n allows."""
-    chosen = due_within(samples, part)
-    chosen = chosen[succeeded(chosen)]
-    ordered = {name: np.sort(ns(chosen, f"{name}_ns")) for name in ("response", "service")}
-    shown = [percent for percent in CURVE_PERCENTS if statistics.samples_needed(percent) <= len(chosen)]
-    table = pd.DataFrame({"percent": shown})
-    for name, values in ordered.items():
-        table[name] = [statistics.percentile(values, percent) / 1e9 for percent in shown]
-    return table
-
-
-def heat(samples: pd.DataFrame, time: TimeAxis, rows: int = 48) -> pd.DataFrame:
-    """How many successes fell in each cell of time × response time.
-
-    The index is the lower edge of a row in s, in even steps of the logarithm; the columns are the
-    bins' middles in s. The table is empty if nothing succeeded.
-    """
-    chosen = samples.loc[succeeded(samples), ["scheduled_ns", "response_ns"]]
-    if chosen.empty:
-        return pd.DataFrame()
-    taken = np.maximum(ns(chosen, "response_ns") / 1e9, 1e-6)
-    low, high = math.floor(math.log10(taken.min()) * 4) / 4, math.ceil(math.log10(taken.max()) * 4) / 4
-    step = max(high - low, 0.25) / rows
-    level = np.minimum(((np.log10(taken) - low) / step).astype(np.int64), rows - 1)
-    bins = time.of(ns(chosen, "scheduled_ns"))
-    inside = bins >= 0
-    cells = np.bincount(level[inside] * time.bins + bins[inside], minlength=rows * time.bins)
-    edges = 10 ** (low + step * np.arange(rows))
-    return pd.DataFrame(cells.reshape(rows, time.bins), index=edges, columns=time.middles_s)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from calorimeter.core import statistics
 from calorimeter.core.recorded.measured_part import Span
-from calorimeter.core.recorded.sample_tables import ns
+from calorimeter.core.recorded.stack_tables import ns
 from calorimeter.report.tables.latency import column
 
 PERCENTS = (50.0, 90.0, 99.0)

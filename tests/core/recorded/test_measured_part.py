@@ -7,7 +7,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import sample_tables
-from calorimeter.core.recorded.measured_part import Span, due_within, measured_part
+from calorimeter.core.recorded.measured_part import measured_part
 from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.sample_extent import extent_of
+from calorimeter.core.recorded.sample_stream import SampleStream
 from calorimeter.core.recorded.samples import SAMPLE
 from calorimeter.core.statistics import samples_needed
 from calorimeter.gates.service_level.recorded_load import service_of
@@ -87,9 +87,7 @@ max_error_ratio = 0.1
 
 def part_of(folder: Path, rows: tuple[Row, ...], about: dict[str, Any]) -> tuple[float, float] | None:
     """Begin and end of the measured part, in s."""
-    samples = sample_tables.samples(recorded(folder, rows))
-    assert samples is not None
-    part = measured_part(samples, about)
+    part = measured_part(extent_of(SampleStream(recorded(folder, rows))), about)
     return (part.first_ns / S, part.last_ns / S) if part else None
 
 
@@ -128,21 +126,15 @@ def test_without_a_request_due_in_it_there_is_no_part(tmp_path: Path) -> None:
     assert part_of(tmp_path, ROWS[:1], {}) is None
     early = ((100.0, 0.1, "", "load"), (110.0, 0.1, "", "clean_up"))
     assert part_of(tmp_path, early, ENDED | {"load": {"warm_up_s": 2, "duration_s": 5.0}}) is None
-
-
-def test_requests_belong_to_a_part_by_when_they_were_due() -> None:
-    """Both ends are included; the answer may come later."""
-    samples = pd.DataFrame({"scheduled_ns": [9, 10, 20, 21], "response_ns": 100})
-    assert due_within(samples, Span(10, 20))["scheduled_ns"].tolist() == [10, 20]
-    assert due_within(samples, Span(0, 30)) is samples
-    assert Span(10, 20).length_s == 1e-8
+    late = (*early, (103.0, 0.1, "", "warm_up"))  # the load's own requests do not decide alone
+    assert part_of(tmp_path, late, ENDED | {"load": {"warm_up_s": 2, "duration_s": 5.0}}) == (102, 105)
 
 
 def test_times_that_no_request_has_are_refused(tmp_path: Path) -> None:
     """Due before 1970, or answered hours later: for the page and for the gate."""
     run = recorded(tmp_path, [(100.0, 5 * 3600.0, "", "load")])
     with pytest.raises(InputError, match="times that no request has"):
-        sample_tables.samples(run)
+        extent_of(SampleStream(run))
     with pytest.raises(Exception, match="times that no request has"):
         service_of(run)
 

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import recorded_tables, sample_tables
+from calorimeter.core.recorded import recorded_tables
+from calorimeter.core.recorded.recorded_tables import RecordedRows
 from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.sample_stream import EVERYTHING, SampleStream
 from tests.report.run_builder import Builder, one
 
 
@@ -25,13 +27,18 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "run" / "samples" / "w0-0.parquet"
 
 
+def stream_all(run: RunDir) -> int:
+    """Read all samples; how many there are."""
+    return sum(len(block) for block in SampleStream(run).blocks(EVERYTHING))
+
+
 def refused(file: Path) -> str:
     """The one line about a file's run, by both ways to read it."""
     run = RunDir(file.parent.parent)
     with pytest.raises(InputError) as tables:
-        sample_tables.samples(run)
+        stream_all(run)
     with pytest.raises(InputError) as rows:
-        list(recorded_tables.batches(run, "samples", recorded_tables.SCHEMAS["samples"].names))
+        list(RecordedRows(run, "samples").batches(recorded_tables.SCHEMAS["samples"].names))
     assert str(tables.value) == str(rows.value)
     assert "\n" not in str(tables.value)
     return str(tables.value)
@@ -78,8 +85,7 @@ def test_names_that_are_not_utf_8(file: Path) -> None:
     """A file may be called so; a column may not."""
     strange = file.with_name("w\udcff.parquet")
     file.rename(strange)
-    found = sample_tables.samples(RunDir(file.parent.parent))
-    assert found is not None and len(found) == 2
+    assert stream_all(RunDir(file.parent.parent)) == 2
     strange.write_bytes(strange.read_bytes().replace(b"first_byte_ns", b"first_b\x8ete_ns"))
     assert "is truncated or not a Parquet file" in refused(strange)
 
@@ -106,7 +112,19 @@ def test_too_many_names_are_refused(tmp_path: Path) -> None:
     builder = Builder(tmp_path / "run").about()
     builder.samples({name: [row[name] for row in rows] for name in rows[0]})
     with pytest.raises(InputError, match="names 1,001 of kind; valid: 1,000"):
-        sample_tables.samples(builder.run)
+        stream_all(builder.run)
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(b""), os.utime])
+def test_a_file_that_changes_between_two_readings_is_refused(
+    file: Path, change: Callable[[Path], Any]
+) -> None:
+    """What a first pass counted is there in the second, or the run is still being written."""
+    rows = RecordedRows(RunDir(file.parent.parent), "samples")
+    assert sum(map(len, rows.batches(("status",)))) == rows.rows == 2
+    change(file)
+    with pytest.raises(InputError, match="changed while it was read"):
+        list(rows.batches(("status",)))
 
 
 @pytest.mark.parametrize(

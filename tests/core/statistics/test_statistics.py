@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.core import statistics
+from calorimeter.core.statistics import Ints
 
 DURATIONS = st.lists(st.integers(0, 10**12), min_size=1, max_size=300)
 
@@ -31,23 +32,6 @@ def test_percentiles_agree_with_numpy(values: list[int], percent: float) -> None
 def test_a_percentile_needs_ten_samples_beyond_it(percent: float, needed: int) -> None:
     """The smallest n at which a percentile is shown leaves ten samples on its rarer side."""
     assert statistics.samples_needed(percent) == needed
-
-
-@given(values=DURATIONS, data=st.data())
-def test_groups_are_sorted_and_complete(values: list[int], data: st.DataObject) -> None:
-    """Each group has exactly its own durations in ascending order; group −1 is left out."""
-    groups = data.draw(st.lists(st.integers(-1, 3), min_size=len(values), max_size=len(values)))
-    found = statistics.sorted_groups(np.array(values, dtype=np.int64), np.array(groups), 4)
-    assert [group.tolist() for group in found] == [
-        sorted(value for value, group in zip(values, groups, strict=True) if group == number)
-        for number in range(4)
-    ]
-
-
-def test_a_duration_beyond_five_hours_is_refused() -> None:
-    """A duration that does not fit in a sort key is an error and never reaches another group."""
-    with pytest.raises(ValueError, match="longer"):
-        statistics.sorted_groups(np.array([2**44], dtype=np.int64), np.array([0]), 1)
 
 
 def test_few_windows_have_no_interval() -> None:
@@ -134,18 +118,27 @@ def test_a_doubling_is_found() -> None:
     assert not any(each.settled for each in found)
 
 
+def histograms(durations: Ints, windows: Ints, count: int) -> Ints:
+    """The histograms of each window, of durations that are added one half after the other."""
+    found = statistics.WindowHistograms(count)
+    for part in (slice(0, len(durations) // 2), slice(len(durations) // 2, None)):
+        found.add(durations[part], np.full(len(durations[part]), 2), windows[part])
+    assert not found.of(1).any()
+    return found.of(2)
+
+
 @given(values=DURATIONS, data=st.data())
 @settings(max_examples=20)
 def test_merged_histograms_are_the_histogram_of_all(values: list[int], data: st.DataObject) -> None:
     """The sum of the windows' histograms is the histogram of all values; cells are half a percent wide."""
     windows = data.draw(st.lists(st.integers(-1, 2), min_size=len(values), max_size=len(values)))
     durations = np.array(values, dtype=np.int64)
-    apart = statistics.histograms(durations, np.array(windows), 3)
+    apart = histograms(durations, np.array(windows, dtype=np.int64), 3)
     kept = durations[np.array(windows) >= 0]
-    together = statistics.histograms(kept, np.zeros(len(kept), dtype=np.int64), 1)
+    together = histograms(kept, np.zeros(len(kept), dtype=np.int64), 1)
     assert (apart.sum(axis=0) == together[0]).all()
     for value in kept:
-        (cell,) = np.flatnonzero(statistics.histograms(np.array([value]), np.array([0]), 1)[0])
+        (cell,) = np.flatnonzero(histograms(np.array([value]), np.array([0]), 1)[0])
         low = 1.005 ** float(cell)
         assert low * (1 - 1e-9) <= max(value, 1) <= low * 1.005 * (1 + 1e-9)
 
@@ -159,9 +152,7 @@ def test_bounds_of_a_percentile_contain_the_truth_as_often_as_stated() -> None:
     held = dict.fromkeys(truth, 0)
     for run in range(60):
         taken = (1e7 * rng.lognormal(0, 0.5, len(windows))).astype(np.int64)
-        bounds = statistics.pooled_bounds(
-            statistics.histograms(taken, windows, 40), list(truth), seed=run, rounds=200
-        )
+        bounds = statistics.pooled_bounds(histograms(taken, windows, 40), list(truth), seed=run, rounds=200)
         for percent, value in truth.items():
             held[percent] += bounds[percent][0] <= value <= bounds[percent][1]
     assert all(52 <= times <= 60 for times in held.values())

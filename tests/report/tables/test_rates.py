@@ -6,30 +6,26 @@ import math
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from calorimeter.core.recorded import sample_tables
-from calorimeter.core.recorded.measured_part import Span, due_within, measured_part
-from calorimeter.report import time_axis
-from calorimeter.report.tables import latency, rates
+from calorimeter.core.recorded.sample_stream import stream
+from calorimeter.report import load_tables
+from calorimeter.report.load_tables import LoadTables
+from tests.report.run_builder import drawn
 
 SECOND = 1_000_000_000
 
 
-def read(builder: Any, *samples: dict[str, Any]) -> pd.DataFrame:
-    """Write samples as a run's and read them back."""
-    columns = {name: [sample[name] for sample in samples] for name in samples[0]}
-    found = sample_tables.samples(builder.samples(columns).run)
-    assert found is not None
-    return found
+def tables(builder: Any) -> LoadTables:
+    """The tables of a run that notes nothing of its load."""
+    samples = stream(builder.run)
+    assert samples is not None
+    return load_tables.read(samples, {})
 
 
-def measured(samples: pd.DataFrame) -> Span:
-    """The measured part of a run that notes nothing."""
-    part = measured_part(samples, {})
-    assert part is not None
-    return part
+def read(builder: Any, *samples: dict[str, Any]) -> LoadTables:
+    """Write samples as a run's and make their tables."""
+    return tables(builder.samples({name: [sample[name] for sample in samples] for name in samples[0]}))
 
 
 def test_rates_count_offers_when_due_and_answers_when_whole(builder: Any, one: Any) -> None:
@@ -42,7 +38,7 @@ def test_rates_count_offers_when_due_and_answers_when_whole(builder: Any, one: A
         one("rest list", at_ms=300, error="dropped", status=0, took_ms=0),
         one("rest list", at_ms=2900, took_ms=100),
     )
-    table = rates.rates(found, time_axis.axis(found))
+    table = found.rates
     assert table["offered"].tolist() == [4, 0, 1]
     assert table["achieved"].tolist() == [1, 0, 1]
     assert table["errors"].tolist() == [1, 0, 0]
@@ -56,7 +52,7 @@ def test_failures_have_no_part_in_latencies(builder: Any, one: Any) -> None:
     lost = {"took_ms": 10_000, "error": "timeout", "status": 0}
     samples += [one("rest list", at_ms=i * 50, **lost) for i in range(20)]
     found = read(builder, *samples)
-    (row,) = latency.operations(found, measured(found), time_axis.axis(found)).to_dict("records")
+    (row,) = found.operations.to_dict("records")
     assert (row["n"], row["ok"], row["failed"], row["dropped"]) == (40, 20, 20, 0)
     assert row["response_p50"] == pytest.approx(0.010)
     assert math.isnan(row["response_p90"])
@@ -64,18 +60,17 @@ def test_failures_have_no_part_in_latencies(builder: Any, one: Any) -> None:
 
 def test_operations_agree_with_numpy(builder: Any) -> None:
     """Each percentile of each operation is numpy's of the same samples."""
-    found = sample_tables.samples(builder.samples(seed=4, seconds=60).run)
-    assert found is not None
-    part = measured(found)
-    table = latency.operations(found, part, time_axis.axis(found, most=60)).set_index("operation")
-    chosen = due_within(found, part)
-    for kind in (*chosen["kind"].cat.categories, "all"):
-        rows = chosen[(chosen["error"] == "") & ((chosen["kind"] == kind) | (kind == "all"))]
+    written = drawn(seed=4, seconds=60).to_pandas()
+    table = tables(builder.samples(seed=4, seconds=60)).operations.set_index("operation")
+    kinds = written["api"].astype(str) + " " + written["operation"].astype(str)
+    for kind in (*sorted(set(kinds)), "all"):
+        rows = written[(written["error"] == "") & ((kinds == kind) | (kind == "all"))]
         assert table.loc[kind, "ok"] == len(rows)
         for percent in (50, 90):
             found_s = table.loc[kind, f"response_p{percent}"]
             if not math.isnan(found_s):
-                assert found_s == pytest.approx(np.percentile(rows["response_ns"], percent) / 1e9)
+                taken_s = (rows["done_ns"] - rows["scheduled_ns"]) / 1e9
+                assert found_s == pytest.approx(np.percentile(taken_s, percent))
     low, middle, high = (table.loc["all", f"response_p50{end}"] for end in ("_low", "", "_high"))
     assert low <= middle <= high
     assert high / low < 1.3
@@ -88,9 +83,7 @@ def test_windows_against_their_load(builder: Any, one: Any) -> None:
     samples += [one("rest list", at_ms=1800, error="status", status=503, took_ms=5)]
     samples += [one("rest list", at_ms=1900 + i, error="dropped", status=0, took_ms=0) for i in range(3)]
     samples += [one("rest list", at_ms=2500)]
-    found = read(builder, *samples)
-    time = time_axis.TimeAxis(int(found["scheduled_ns"].min()), 1, 2)
-    table = latency.against_load(found, time, measured(found))
+    table = read(builder, *samples).against
     assert table[["offered", "achieved", "errors", "dropped", "n"]].to_numpy().tolist() == [
         [100, 100, 0, 0, 100],
         [20, 16, 1, 3, 16],
@@ -111,11 +104,12 @@ def test_phases_that_a_scenario_sets_apart_are_not_measured(builder: Any, one: A
         one("rest list", at_ms=9000, phase="load"),
         one("rest list", at_ms=11_000, phase="clean_up"),
     )
-    start = int(found["scheduled_ns"].min())
-    part = measured(found)
-    assert ((due_within(found, part)["scheduled_ns"] - start) / 1e9).tolist() == [6, 7, 9]
-    table = time_axis.phases(found, start)
-    assert table.to_dict("list") == {
+    assert (found.measured.first_ns, found.measured.last_ns) == (
+        found.axis.start_ns + 5 * SECOND + 1,
+        found.axis.start_ns + 9 * SECOND,
+    )
+    assert found.operations["n"].tolist() == [3]
+    assert found.phases.to_dict("list") == {
         "phase": ["warm_up", "load", "clean_up"],
         "from_s": [0, 5, 9],
         "to_s": [5, 9, 11],
@@ -124,12 +118,9 @@ def test_phases_that_a_scenario_sets_apart_are_not_measured(builder: Any, one: A
 
 def test_a_warm_up_is_found(builder: Any) -> None:
     """A run whose first 12 of 120 s are four times as slow is steady from about the 12th second on."""
-    found = sample_tables.samples(builder.samples(seed=3, seconds=120, warm_up_s=12, failing=0.0).run)
-    assert found is not None
-    time = time_axis.axis(found)
-    steadiness = rates.steadiness(found, time, measured(found))
-    assert steadiness.found
-    assert 11 <= (steadiness.steady_part.first_ns - time.start_ns) / SECOND <= 20
+    found = tables(builder.samples(seed=3, seconds=120, warm_up_s=12, failing=0.0))
+    assert found.steadiness.found
+    assert 11 <= (found.steadiness.steady_part.first_ns - found.axis.start_ns) / SECOND <= 20
 
 
 def test_errors_are_counted_by_operation_kind_and_status(builder: Any, one: Any) -> None:
@@ -140,7 +131,7 @@ def test_errors_are_counted_by_operation_kind_and_status(builder: Any, one: Any)
         *(one("rest list", error="status", status=503, took_ms=40) for _ in range(2)),
         one("rest show", error="timeout", status=0, took_ms=10_000),
     )
-    table = rates.errors(found)
+    table = found.errors
     assert table["operation"].tolist() == ["rest list", "rest show"]
     assert table["n"].tolist() == [2, 1]
     assert table["share"].tolist() == [0.25, 1.0]
@@ -149,9 +140,7 @@ def test_errors_are_counted_by_operation_kind_and_status(builder: Any, one: Any)
 
 def test_the_curve_ends_where_ten_samples_are_left(builder: Any) -> None:
     """With 1,800 successes the curve reaches past 99 % but not 99.9 %."""
-    found = sample_tables.samples(builder.samples(seed=4, seconds=30, rate=60, failing=0.0).run)
-    assert found is not None
-    table = latency.curve(found, measured(found))
+    table = tables(builder.samples(seed=4, seconds=30, rate=60, failing=0.0)).curve
     assert 99 < table["percent"].max() < 99.9
     assert (table["response"].diff().dropna() >= 0).all()
     assert (table["response"] >= table["service"]).all()
@@ -160,7 +149,7 @@ def test_the_curve_ends_where_ten_samples_are_left(builder: Any) -> None:
 def test_the_heat_map_counts_every_success_once(builder: Any, one: Any) -> None:
     """Cells add up to the successes of whole bins, and a value lies in the row of its magnitude."""
     found = read(builder, *(one("rest list", at_ms=at, took_ms=100) for at in range(0, 5000, 10)))
-    cells = latency.heat(found, time_axis.axis(found))
+    cells = found.heat
     assert cells.to_numpy().sum() == 500
     (row,) = [low for low, counts in cells.iterrows() if counts.sum()]
     assert row <= 0.1 < row * 1.2
@@ -169,7 +158,7 @@ def test_the_heat_map_counts_every_success_once(builder: Any, one: Any) -> None:
 def test_lateness_of_the_generator(builder: Any, one: Any) -> None:
     """The lag of a bin is how long after they were due its requests were sent."""
     found = read(builder, *(one("rest list", at_ms=at, late_ms=3, took_ms=1) for at in range(0, 1000, 10)))
-    table = rates.generator(found, time_axis.axis(found))
+    table = found.generator
     assert table["lag_p50"].tolist() == pytest.approx([0.003])
     assert table["lag_max"].tolist() == pytest.approx([0.003])
 
@@ -177,5 +166,4 @@ def test_lateness_of_the_generator(builder: Any, one: Any) -> None:
 def test_a_run_of_a_day_has_wide_bins(builder: Any, one: Any) -> None:
     """Bins are wide enough that there are at most 300 of them."""
     found = read(builder, one("rest list"), one("rest list", at_ms=86_400_000))
-    time = time_axis.axis(found)
-    assert (time.bin_s, time.bins) == (300, 288)
+    assert (found.axis.bin_s, found.axis.bins) == (300, 288)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calorimeter.core.recorded import sample_tables
 from calorimeter.core.verdict import Verdicts
+from calorimeter.report import page_content
 from calorimeter.report.tables import expected_shares, shares, watch_files
 
 
@@ -107,11 +107,11 @@ def test_foreign_lines_are_left_out(builder: Any, line: str) -> None:
 def _opened(builder: Any, one: Any, sources: list[tuple[str, int]]) -> pd.DataFrame:
     """Connections of samples with these sources and ports."""
     samples = [one("rest list", source=source, source_port=port) for source, port in sources]
-    found = sample_tables.samples(
-        builder.samples({name: [row[name] for row in samples] for name in samples[0]}).run
-    )
+    builder.samples({name: [row[name] for row in samples] for name in samples[0]})
+    found = page_content.collect(builder.run).load
     assert found is not None
-    return expected_shares.connections(found)
+    assert found.sources == len({source for source, _ in sources})
+    return found.connections
 
 
 def test_connections_are_told_by_their_ports(builder: Any, one: Any) -> None:
