@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,14 +41,19 @@ def lab(given: str | None, name: str, *shape: str) -> Iterator[str]:
         calorimeter("lab", "down", "--name", name)
 
 
-def judged(name: str, gates: str, *strength: str) -> Verdicts:
-    """The verdicts of one run of some gates on a lab; of all, if `gates` is empty."""
+def judged(name: str, gates: str, *strength: str, keep: Path | None = None) -> Verdicts:
+    """The verdicts of one run of some gates on a lab; of all, if `gates` is empty.
+
+    With `keep`, the run folder goes there.
+    """
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
         file = paths.lab(name) / "deployment.toml"
         chosen = ("--gates", gates) if gates else ()
         done = calorimeter("verify", str(file), *chosen, "--runs", runs, *strength)
         found = list(Path(runs).glob("*/verdicts.json"))
         assert found, done.stdout + done.stderr
+        if keep is not None:
+            shutil.copytree(found[0].parent, keep / found[0].parent.name)
         return verdict.read(found[0])
 
 

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.core.errors import InputError
@@ -50,9 +51,9 @@ STRENGTH = ("--sources", "300", "--calls", "300", "--stacks", "15")
 Gates = Mapping[str, Verdict]
 
 
-def run(name: str, gates: Collection[str]) -> Gates:
+def run(name: str, gates: Collection[str], keep: Path | None) -> Gates:
     """Gate → verdict of one run of some gates, or of all."""
-    return {each.gate: each for each in judged(name, ",".join(gates), *STRENGTH).verdicts}
+    return {each.gate: each for each in judged(name, ",".join(gates), *STRENGTH, keep=keep).verdicts}
 
 
 def said(verdict: Verdict) -> str:
@@ -79,7 +80,7 @@ def changes_nothing(name: str, what: str) -> bool:
     return haproxy_writer.render(SABOTAGES[what].proxy(opened, own)) == haproxy_writer.render(own)
 
 
-def missed(name: str, what: str, judgeable: Collection[str]) -> list[str] | None:
+def missed(name: str, what: str, judgeable: Collection[str], keep: Path | None = None) -> list[str] | None:
     """What was wrong under a sabotage; None if it does not apply to this lab."""
     expected = [gate for gate in FOUND_BY[what] if gate in judgeable]
     if not expected or changes_nothing(name, what):
@@ -91,7 +92,7 @@ def missed(name: str, what: str, judgeable: Collection[str]) -> list[str] | None
     try:
         if done.returncode != 0:
             return [f"it could not be applied: {done.stderr.strip()[-300:]}"]
-        found = run(name, expected)
+        found = run(name, expected, keep)
     finally:
         calorimeter("lab", "heal", "--name", name)
     red = [gate for gate in expected if found[gate].judgement.outcome is Outcome.FAIL]
@@ -102,13 +103,15 @@ def missed(name: str, what: str, judgeable: Collection[str]) -> list[str] | None
     return unclear if red else [said(found[gate]) for gate in expected]
 
 
-def walked(shape: str, runs: int, sabotages: Collection[str], gates: Collection[str]) -> int:
+def walked(
+    shape: str, runs: int, sabotages: Collection[str], gates: Collection[str], keep: Path | None
+) -> int:
     """Walk one shape; the number of unexpected runs."""
     wrong, judgeable = 0, {gate for found_by in FOUND_BY.values() for gate in found_by}
     with lab(None, NAME, *shlex.split(SHAPES[shape])) as name:
         for number in range(runs):
             began = time.monotonic()
-            found = run(name, gates)
+            found = run(name, gates, keep)
             unexpected = alarms(found)
             wrong += bool(unexpected)
             away = {gate: v for gate, v in found.items() if v.judgement.outcome is Outcome.NOT_RUN}
@@ -118,7 +121,7 @@ def walked(shape: str, runs: int, sabotages: Collection[str], gates: Collection[
             if number == 0:
                 print("".join(f"    {said(verdict)}\n" for verdict in away.values()), end="", flush=True)
         for what in sabotages:
-            problems = missed(name, what, judgeable)
+            problems = missed(name, what, judgeable, keep)
             wrong += bool(problems)
             if problems:
                 print(f"{shape}, {what}: {'; '.join(problems)}", flush=True)
@@ -135,6 +138,7 @@ def main() -> int:
         "--only", choices=FOUND_BY, action="append", help="sabotage (default: all); with --no-sabotage none"
     )
     parser.add_argument("--no-sabotage", action="store_true", help="run on the healthy labs only")
+    parser.add_argument("--keep", type=Path, help="folder to which the run folders go (default: none)")
     asked = parser.parse_args()
     if os.geteuid() != 0:
         print("bin/soak matrix: labs with hosts of their own need root", file=sys.stderr)
@@ -144,7 +148,7 @@ def main() -> int:
     sabotages = [] if asked.no_sabotage else asked.only or list(FOUND_BY)
     gates = [gate for gate in asked.gates.split(",") if gate]
     began = time.monotonic()
-    wrong = sum(walked(shape, asked.runs, sabotages, gates) for shape in asked.shape or SHAPES)
+    wrong = sum(walked(shape, asked.runs, sabotages, gates, asked.keep) for shape in asked.shape or SHAPES)
     print(f"{wrong} runs were unexpected; {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
 
