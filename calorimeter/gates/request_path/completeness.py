@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from http import HTTPStatus
 
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure
-from calorimeter.gates.request_path.path import NO_LOG_LINE, RequestPaths
+from calorimeter.gates.request_path.path import NO_LOG_LINE, RequestPath, RequestPaths
+
+OF_THE_PROXY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 ENOUGH = 0.999
 """Share of answered requests below which it is uncertain which engine had which request."""
@@ -15,13 +18,15 @@ ENOUGH = 0.999
 class JoinCompleteness(Model):
     """`whole` of `answered` requests were followed; `missing` counts the links that were not seen.
 
-    `proxy` is whether the proxy's log names servers; if it does not, that link is not required.
+    `proxy` is whether the proxy's log names servers; if it does not, that link is not required. `by_proxy`
+    counts the requests that the proxy answered itself, which no API had; they are not among `answered`.
     """
 
     answered: int
     whole: int
     missing: dict[str, int] = {}
     proxy: bool = True
+    by_proxy: int = 0
 
     @property
     def share(self) -> float | None:
@@ -30,18 +35,28 @@ class JoinCompleteness(Model):
 
 
 def join_completeness(paths: RequestPaths, *, proxy: bool = True) -> JoinCompleteness:
-    """Count the paths of the answered requests: without an answer no request id is known."""
+    """Count the paths of the requests that an API answered: without an answer no request id is known."""
+    by_proxy = sum(map(_by_proxy, paths.paths))
     answered = [
         tuple(link for link in path.missing if proxy or link != NO_LOG_LINE)
         for path in paths.paths
-        if path.request.status
+        if path.request.status and not _by_proxy(path)
     ]
     return JoinCompleteness(
         answered=len(answered),
         whole=sum(not missing for missing in answered),
         missing=dict(sorted(Counter(link for missing in answered for link in missing).items())),
         proxy=proxy,
+        by_proxy=by_proxy,
     )
+
+
+def _by_proxy(path: RequestPath) -> bool:
+    """Whether the proxy answered, in `mode http`: no server took the request, or one did not answer.
+
+    Every answer of heat-api has a request id, and so has a call of heat-api-cfn that reached the broker.
+    """
+    return path.request.status in OF_THE_PROXY and not path.request.request_id and not path.legs
 
 
 def why_incomplete(evidence: JoinCompleteness | None) -> str | None:
