@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calorimeter.core.toml import Model
-from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run
 from calorimeter.gates.clients.visits import Visit, no_violation
 
 
@@ -47,15 +47,24 @@ class ServerSaturation(Model):
 
 
 class MaxconnSaturation(Model):
-    """Evidence of P4. `timeout_queue_s` is the described one (if unset, HAProxy uses `timeout connect`)."""
+    """Evidence of P4. `timeout_queue_s` is the described one (if unset, HAProxy uses `timeout connect`).
+
+    `shared_by` names the proxies if more than one serves the front: then none of them was filled.
+    """
 
     whole: ProxySaturation
     servers: tuple[ServerSaturation, ...]
     timeout_queue_s: float | None
+    shared_by: tuple[str, ...] = ()
 
 
 def nothing_is_dropped(evidence: MaxconnSaturation) -> Judgement:
     """Whether all visits beyond a maxconn were held back and served, or waited for `timeout queue`."""
+    if evidence.shared_by:
+        return not_run(
+            f"{', '.join(evidence.shared_by)} share the connections of one front: none of them can be "
+            "filled alone through it"
+        )
     figures = _figures(evidence)
     against = [*_against_whole(evidence.whole), *_against_servers(evidence)]
     if against:

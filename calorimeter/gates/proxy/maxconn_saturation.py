@@ -33,6 +33,12 @@ from calorimeter.gates.proxy.connection_limit import (
 from calorimeter.gates.proxy.maxconn import MaxconnSaturation, ProxySaturation, ServerSaturation
 from calorimeter.gates.repeated_work import RepeatedWork
 
+FEELERS = 40
+"""Visits that show which of several proxies serve: with chance alone one of two is spared once in 10^12."""
+
+STRAYS = 10
+"""A proxy serves if it counts more than one in so many of the connections."""
+
 BEYOND = 20
 """Visits that are made while the proxy is full."""
 
@@ -50,21 +56,51 @@ ANSWER_S = 90.0
 
 
 def saturation(context: Context) -> MaxconnSaturation:
-    """Fill the proxy and its servers. Raises EvidenceUnavailable if its limits cannot be read."""
-    stats = proxy_stats(context.deployment)
-    if len(stats) > 1:
-        raise EvidenceUnavailable(
-            str(context.deployment.path),
-            "several proxies share the load: which one is full cannot be determined",
-        )
-    fill = fillable(stats[0], tuple(apis(context).values()), context.deployment)
+    """Fill the proxy that serves, and its servers.
+
+    Raises EvidenceUnavailable if its limits cannot be read, or no proxy serves.
+    """
+    fronts = tuple(apis(context).values())
+    serving = _serving(context, proxy_stats(context.deployment), fronts)
     expect = context.deployment.expect
-    servers = tuple(_fill_servers(context, stats[0], name, api) for name, api in apis(context).items())
+    if len(serving) > 1:
+        nothing = ProxySaturation(limit=0, limited_by=PROCESS)
+        names = tuple(stats.where for stats in serving)
+        return MaxconnSaturation(whole=nothing, servers=(), timeout_queue_s=None, shared_by=names)
+    fill = fillable(serving[0], fronts, context.deployment)
+    servers = tuple(_fill_servers(context, serving[0], name, api) for name, api in apis(context).items())
     return MaxconnSaturation(
-        whole=_fill_proxy(context, stats[0], fill, tuple(apis(context).values())),
+        whole=_fill_proxy(context, serving[0], fill, fronts),
         servers=servers,
         timeout_queue_s=expect.timeout_queue_s or expect.timeout_connect_s,
     )
+
+
+def _serving(
+    context: Context, stats: Sequence[StatsSource], fronts: Sequence[Api]
+) -> Sequence[StatsSource]:
+    """The proxies that count connections while some are made to the fronts: of a VRRP pair, one."""
+    if len(stats) == 1:
+        return stats
+
+    def counted() -> list[int]:
+        rows = [section_rows(each, fronts) for each in stats]
+        return [sum(row.stot or 0 for row in own if row.kind == "backend") for own in rows]
+
+    def rises() -> list[int]:
+        return [now - then for now, then in zip(counted(), before, strict=True)]
+
+    before = counted()
+    for api in fronts:
+        visit_all(api, in_turn(sources(context, api), FEELERS), context.deployment.tls, FEELERS)
+    found = waiting.poll(rises, FULL_WITHIN_S, enough=lambda new: sum(new) >= FEELERS * len(fronts))
+    # A monitor may connect to a proxy that does not serve.
+    serving = [each for each, new in zip(stats, found, strict=True) if new * STRAYS > sum(found)]
+    if not serving:
+        raise EvidenceUnavailable(
+            str(context.deployment.path), "no proxy counted the connections that were made to the front"
+        )
+    return serving
 
 
 def _fill_proxy(

@@ -49,6 +49,16 @@ def test_all_that_waited_and_were_served_pass() -> None:
     assert judgement.figures["missed_rate_95"] == 0.527129  # 1 − 0.05^(1/4)
 
 
+def test_proxies_that_share_a_front_are_not_judged() -> None:
+    """None of them can be filled alone; the reason names them."""
+    shared = MaxconnSaturation(
+        whole=WHOLE, servers=(), timeout_queue_s=None, shared_by=("unix:///a", "unix:///b")
+    )
+    judgement = nothing_is_dropped(shared)
+    assert judgement.outcome is Outcome.NOT_RUN
+    assert judgement.why.startswith("unix:///a, unix:///b share the connections of one front")
+
+
 def test_servers_without_limits_pass_and_the_verdict_says_so() -> None:
     """If no server has a maxconn, HAProxy's queue is never used."""
     judgement = judged(servers=ServerSaturation(api="rest", limits={}, wanted_limit=None))
