@@ -84,7 +84,7 @@ def of(found: PageContent) -> list[PageFigure]:
         workers = found.polled.workers if found.polled else pd.DataFrame()
         figures.append(_generator(found.load, workers, marks))
     if len(found.gate_steps):
-        figures.append(_time_line(found.gate_steps))
+        figures += _time_line(found.gate_steps)
     return figures
 
 
@@ -318,16 +318,19 @@ def _of_polls(polls: PollTables, marks: Marks, end_s: float) -> Iterator[PageFig
         )
 
 
-def _time_line(steps: pd.DataFrame) -> PageFigure:
-    return PageFigure(
-        "gates-over-time",
-        GATES,
-        "When each gate ran",
-        f"The {steps['gate'].nunique()} gates of the last acceptance run that wrote to this folder. The "
-        "shades of a bar are the steps of its gate; tables/timings.csv names them. A gate without a bar "
-        "was judged from an experiment of one above it. From timings.json.",
-        partial(gate_figures.time_line, steps),
-    )
+def _time_line(steps: pd.DataFrame) -> Iterator[PageFigure]:
+    took_s = (steps["to_s"] - steps["from_s"]).groupby(steps["gate"], sort=False).sum()
+    drawn = int((took_s >= gate_figures.SHORTEST_S).sum())
+    if drawn:
+        yield PageFigure(
+            "gates-over-time",
+            GATES,
+            "When each gate ran",
+            f"{drawn} of the {len(took_s)} gates of the last acceptance run that wrote to this folder; the "
+            f"others took less than {gate_figures.SHORTEST_S:g} s each. The shades of a bar are the steps "
+            "of its gate; tables/timings.csv names them. From timings.json.",
+            partial(gate_figures.time_line, steps),
+        )
 
 
 def _generator(load: LoadTables, workers: pd.DataFrame, marks: Marks) -> PageFigure:

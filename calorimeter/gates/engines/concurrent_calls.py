@@ -40,8 +40,10 @@ def make_concurrent_calls(context: Context) -> QueueShares:
             return client.list_stacks()
 
         start = trace.quiet_point(ENGINE)
+        number = context.strength("calls")
+        context.say(f"{number} calls, {IN_FLIGHT} at a time")
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            calls = list(pool.map(call, range(context.strength("calls"))))
+            calls = list(pool.map(call, range(number)))
         found = trace.shares(start, in_flight=IN_FLIGHT, **call_counts(calls))
     # Only after the recording has ended is it certain that it is complete.
     return found.model_copy(update={"incomplete": trace.firehose.why_incomplete})

@@ -123,8 +123,13 @@ class EngineFaultRun:
         with ThreadPoolExecutor(len(self.chosen)) as pool:
             return list(pool.map(partial(carried_out, act), self.chosen))
 
+    @property
+    def _what(self) -> str:
+        return f"{', '.join(each.part for each in self.chosen)} {self.chosen[0].fault}"
+
     def inject(self) -> None:
         """Inject the fault into all chosen engines."""
+        self.context.say(self._what)
         self.trace.liveness.exclude(self.targets.names)
         self._broken = self._on_all(self.context.injector.inject)
         self.noticed()
@@ -162,6 +167,7 @@ class EngineFaultRun:
     def heal(self) -> None:
         """End the fault, and wait until the queue has as many consumers as before."""
         self.noticed()
+        self.context.say(f"healing {self._what}")
         self._gone = self.targets.gone()
         self.healing_ns = time.time_ns()
         self._on_all(self.context.injector.heal)

@@ -59,7 +59,9 @@ def _call_one_by_one(context: Context, trace: BrokerTrace, count: int | None) ->
     paths = [*CALLS]
     client = HeatClient(context, sources=1)
     deadline = time.monotonic() + ALL_WITHIN_S
-    while len(ids) < (count or context.strength("calls")) and time.monotonic() < deadline:
+    wanted = count or context.strength("calls")
+    context.say(f"{wanted} calls, one at a time")
+    while len(ids) < wanted and time.monotonic() < deadline:
         seen = len(trace.firehose)
         call = client.call("call", "GET", paths[0])[0]
         if call.status in REFUSED and len(paths) > 1:

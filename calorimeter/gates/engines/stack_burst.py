@@ -31,10 +31,14 @@ def stack_burst(context: Context) -> StackBurst:
     waited_s = TIMEOUT_MIN * 60.0
     with trace_broker(context) as trace, temporary_stacks(client, RESOURCES, trace.check) as created:
         start = trace.quiet_point(WORKER)
+        number = context.strength("stacks")
         with poll_queue_depths(context.deployment) as depths:
+            context.say(f"{number} stacks of {RESOURCES} resources are created")
             with RepeatedWork("states", POLL_S, created.poll):
-                created.burst(context.strength("stacks"))
+                created.burst(number)
+            context.say("waiting until the stacks are final")
             created.await_final(waited_s)
+        context.say("the stacks are read and deleted")
         created.read_back()
         left = created.delete_all()
         shares = trace.shares(start)

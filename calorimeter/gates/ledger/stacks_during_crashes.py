@@ -59,6 +59,7 @@ def create_stacks_during_crashes(context: Context) -> StacksDuringCrashes:
         healing(context),  # innermost: the stacks are deleted by parts that are alive
     ):
         targets = fault_targets(context, trace, victims[:1])
+        context.say("connections to the APIs are opened")
         _open_known_connections(client, trace)
         consumers = len(trace.consumers(ENGINE))
         may_strike = {victims[0].part: targets}
@@ -66,6 +67,7 @@ def create_stacks_during_crashes(context: Context) -> StacksDuringCrashes:
             _crash(context, trace, created, victim, may_strike.get(victim.part), consumers)
             for victim in victims
         ]
+        context.say("waiting until the stacks are final")
         began = time.monotonic()
         while not created.await_final(1.0) and time.monotonic() - began < SETTLE_S:
             if trace.await_quiet([WORKER], QUIET_S + 1, QUIET_S) is None:
@@ -128,6 +130,7 @@ def _crash(
     own = None if targets else own_address(context.api(kind), victim.part, context.deployment.tls)
     enough = sum(e.accepted for e in created.records) + BEGUN
     crashed = threading.Event()
+    context.say(f"a burst of stacks, in which {victim.part} is killed")
     burst = threading.Thread(target=_burst, args=(created, kind, crashed), daemon=True)
     burst.start()
 
@@ -150,6 +153,7 @@ def _crash(
         crashed.set()
         burst.join()
     created.poll()
+    context.say(f"healing {victim.part} kill")
     carried_out(context.injector.heal, victim)
     if targets and targets.whole(died):
         trace.liveness.exclude(died)

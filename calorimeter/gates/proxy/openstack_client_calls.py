@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +55,7 @@ def client_calls(context: Context) -> ClientCalls:
         template = Path(folder) / "tiny.yaml"
         files.write(template, TEMPLATE)
         environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
-        client = _Client(context.deployment, command, environment, folder)
+        client = _Client(context.deployment, command, environment, folder, context.say)
         client.stack("list")
         try:
             client.stack("create", "--wait", "-t", str(template), name)
@@ -105,6 +105,7 @@ class _Client:
     command: list[str]
     environment: Mapping[str, str]
     folder: str
+    say: Callable[[str], None]
     calls: list[ClientCall] = field(default_factory=list)
 
     def stack(self, *words: str) -> str:
@@ -113,6 +114,7 @@ class _Client:
         Raises EvidenceUnavailable if the client knows no such command: its plugin for Heat is missing.
         """
         verb = words[0]
+        self.say(f"openstack stack {verb}")
         shape = ("-f", "json") if verb in ("list", "show") else ()
         argv = [*self.command, "stack", verb, *shape, *words[1:]]
         began = time.monotonic()

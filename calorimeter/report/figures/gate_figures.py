@@ -60,11 +60,20 @@ def rotation(table: pd.DataFrame, layout: Layout) -> Figure:
     return figure
 
 
+SHORTEST_S = 1.0
+"""The shortest gate that `time_line` draws."""
+
+
 def time_line(steps: pd.DataFrame, layout: Layout) -> Figure:
-    """When each gate ran: `gate`, `step`, `from_s`, `to_s`; one lane per gate, a shade per step."""
-    gates = list(dict.fromkeys(steps["gate"]))
+    """When each gate ran: `gate`, `step`, `from_s`, `to_s`; one lane per gate, a shade per step.
+
+    Gates that took less than `SHORTEST_S` have no lane.
+    """
+    spans = steps.groupby("gate", sort=False)
+    lanes = [(str(gate), own) for gate, own in spans if (own["to_s"] - own["from_s"]).sum() >= SHORTEST_S]
+    gates = [gate for gate, _ in lanes]
     figure, (panel,) = style.canvas(layout, (0.7 + 0.19 * len(gates),))
-    for place, (_, own) in enumerate(steps.groupby("gate", sort=False)):
+    for place, (_, own) in enumerate(lanes):
         lengths = own["to_s"] - own["from_s"]
         shades = [style.SKY if number % 2 else style.BLUE for number in range(len(own))]
         panel.barh([place] * len(own), lengths, left=own["from_s"], height=0.7, color=shades, linewidth=0)
