@@ -41,6 +41,8 @@ WARM = (
     "calorimeter.config.audit",
     "calorimeter.config.describe.described_files",
     "calorimeter.config.generate.generated_folder",
+    "calorimeter.export.json_lines",
+    "calorimeter.export.junit_xml",
     "calorimeter.gates.doctor",
     "calorimeter.gates.judge",
     "calorimeter.gates.request_path.follow",

@@ -60,6 +60,9 @@ report run --output {}
 compare {} run
 compare run --baseline {}
 compare run run --output {} --record {}
+export {} --format jsonl
+export run --format jsonl -o {}
+export run --format junit -o {}
 capacity {}.toml
 capacity capacity-mix --deployment {}
 capacity capacity-mix --runs {}

@@ -1,0 +1,116 @@
+"""`calorimeter export`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from calorimeter.commands.options import FILE
+from calorimeter.core import files, terminal
+from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.recorded.rundir import RunDir
+
+if TYPE_CHECKING:
+    from calorimeter.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options of a command line, those of other formats included."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A format: `what` its files are, how they are known, and the text of a run in it, in parts.
+
+    `option` is the name of the option that only this format has.
+    """
+
+    what: str
+    ours: re.Pattern[bytes]
+    parts: Callable[[RunDir, Wanted], Iterable[str]]
+    option: str = ""
+
+
+def _jsonl(run: RunDir, wanted: Wanted) -> Iterator[str]:
+    from calorimeter.export import json_lines
+
+    return json_lines.lines(run, wanted.table)
+
+
+def _junit(run: RunDir, _: Wanted) -> Iterator[str]:
+    from calorimeter.core.recorded import gate_times
+    from calorimeter.export import junit_xml
+
+    verdicts = _verdicts(run)
+    took_s = {gate.gate: gate.took_s for gate in gate_times.read(run.path).gates}
+    about = run.about
+    yield junit_xml.document(verdicts, f"calorimeter {about['id']}", about["started"], took_s)
+
+
+def _verdicts(run: RunDir) -> tuple[Verdict, ...]:
+    from calorimeter.core import verdict
+
+    try:
+        found = verdict.read(run.path / "verdicts.json").verdicts
+    except files.MissingFileError:
+        found = ()
+    if not found:
+        raise InputError(
+            str(run.path), "holds no verdicts", "valid: a folder that `calorimeter verify` wrote"
+        )
+    return found
+
+
+FORMATS = {
+    "jsonl": ExportFormat(
+        "rows as JSON Lines", re.compile(rb'\A\{"(?:scheduled_ns|stack_id)":'), _jsonl, "table"
+    ),
+    "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
+}
+
+
+@click.command()
+@click.argument("run", type=FILE)
+@click.option("--format", "form", required=True, metavar="NAME",
+              help=f"Format: {', '.join(FORMATS)}.")  # fmt: skip
+@click.option("-o", "--output", type=FILE, help="File to write (default: standard output).")
+@click.option("--table", type=click.Choice(["samples", "ledger", "actions"]), default="samples",
+              show_default=True, help="Rows for jsonl.")  # fmt: skip
+@click.pass_context
+def export(context: click.Context, run: Path, form: str, output: Path | None, table: str) -> None:
+    """Write RUN, the folder of a run, in a format that other programs read.
+
+    jsonl has every sample, stack or action, one JSON object a line. junit has the verdicts as JUnit XML.
+    docs/reference/export.md names the fields and their units.
+    """
+    if form not in FORMATS:
+        raise unknown("--format", "format", form, FORMATS)
+    chosen = FORMATS[form]
+    _refuse_options_of_others(context, form)
+    opened = RunDir.open(run)
+    if output is not None:
+        files.refuse_other(output, chosen.ours, chosen.what)
+    parts = chosen.parts(opened, Wanted(table))
+    if output is not None:
+        files.write_parts(output, (part.encode("ascii") for part in parts))
+        return
+    for part in parts:
+        sys.stdout.write(part)
+        if terminal.reader_is_gone():
+            return
+
+
+def _refuse_options_of_others(context: click.Context, form: str) -> None:
+    for name, other in FORMATS.items():
+        given = other.option and context.get_parameter_source(other.option)
+        if name != form and given is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{other.option} is for --format {name}", context)

@@ -1,0 +1,84 @@
+"""The samples of a run, some thousands at a time, as columns that the writers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from calorimeter.core.errors import InputError
+from calorimeter.core.recorded import recorded_tables
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.sample_tables import MOST_TAKEN_NS
+from calorimeter.core.statistics import Ints
+
+TIMES = ("scheduled_ns", "sent_ns", "done_ns", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBatch:
+    """Samples of one file, with the durations that all formats have in common.
+
+    `rows` has the columns that were asked for. `response_ns` counts from the moment a request was due,
+    `service_ns` from the moment it was sent; neither is negative. Both mean nothing for a request that was
+    `never` sent.
+    """
+
+    rows: pa.RecordBatch
+    due_ns: Ints
+    response_ns: Ints
+    service_ns: Ints
+    never: npt.NDArray[np.bool_]
+
+
+def request_batches(run: RunDir, columns: Sequence[str] = ()) -> Iterator[RequestBatch]:
+    """All samples of a run in the order of its files, with `TIMES` and the columns given.
+
+    Raises InputError if the run has none, or holds times that no request has.
+    """
+    found = False
+    for rows in recorded_tables.batches(run, "samples", tuple(dict.fromkeys((*TIMES, *columns)))):
+        if len(rows):
+            found = True
+            yield _timed(run, rows)
+    if not found:
+        raise InputError(str(run.path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
+
+
+def _timed(run: RunDir, rows: pa.RecordBatch) -> RequestBatch:
+    due, sent, done = (_ints(rows.column(name)) for name in TIMES[:3])
+    never = is_error(rows, "dropped")
+    response, service = np.maximum(done - due, 0), np.maximum(done - sent, 0)
+    sent_ones = response[~never]
+    if len(sent_ones) and int(sent_ones.max()) > MOST_TAKEN_NS:
+        raise InputError(
+            str(run.path / "samples"),
+            "holds times that no request has (answered hours later)",
+            "valid: what `calorimeter run` wrote",
+        )
+    return RequestBatch(rows, due, response, service, never)
+
+
+def is_error(rows: pa.RecordBatch, error: str) -> npt.NDArray[np.bool_]:
+    """Which rows have this kind of error; the empty one is an answer as expected."""
+    column = rows.column("error")
+    names = column.dictionary.to_pylist()
+    codes = np.array([number for number, name in enumerate(names) if name == error], dtype=np.int64)
+    return np.isin(_ints(column.indices), codes)
+
+
+def kinds(rows: pa.RecordBatch) -> tuple[list[str], Ints]:
+    """The kinds of a batch's rows (`rest.create`), and the place in that list of each row's."""
+    api, operation = rows.column("api"), rows.column("operation")
+    names, others = api.dictionary.to_pylist(), operation.dictionary.to_pylist()
+    both = _ints(api.indices) * max(1, len(others)) + _ints(operation.indices)
+    used, places = np.unique(both, return_inverse=True)
+    found = [f"{names[code // len(others)]}.{others[code % len(others)]}" for code in used.tolist()]
+    return found, np.asarray(places, dtype=np.int64)
+
+
+def _ints(column: pa.Array) -> Ints:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
