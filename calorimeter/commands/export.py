@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from calorimeter.commands.options import FILE
-from calorimeter.core import files, terminal
+from calorimeter.commands.param_types import NumberParam
+from calorimeter.core import bounds, files, terminal
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.recorded.rundir import RunDir
 
@@ -25,6 +26,7 @@ class Wanted:
     """The options of a command line, those of other formats included."""
 
     table: str
+    slowest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,20 @@ def _jsonl(run: RunDir, wanted: Wanted) -> Iterator[str]:
     from calorimeter.export import json_lines
 
     return json_lines.lines(run, wanted.table)
+
+
+def _har(run: RunDir, wanted: Wanted) -> Iterator[str]:
+    from calorimeter.export import http_archive, slowest_requests
+    from calorimeter.export.request_batches import request_batches
+    from calorimeter.load.operations.operation_table import REGISTRY
+
+    described = run.deployment() if (run.path / "deployment.toml").exists() else None
+    apis = {"rest": described.rest, "cfn": described.cfn} if described else {}
+    fronts = {name: api.url for name, api in apis.items() if api}
+    routes = {kind: http_archive.AskedRoute(op.method, op.route) for kind, op in REGISTRY.items()}
+    batches = request_batches(run, slowest_requests.COLUMNS)
+    found = slowest_requests.slowest(batches, wanted.slowest)
+    yield http_archive.document(found, fronts, routes, run.about["id"])
 
 
 def _junit(run: RunDir, _: Wanted) -> Iterator[str]:
@@ -74,6 +90,9 @@ FORMATS = {
     "jsonl": ExportFormat(
         "rows as JSON Lines", re.compile(rb'\A\{"(?:scheduled_ns|stack_id)":'), _jsonl, "table"
     ),
+    "har": ExportFormat(
+        "an HTTP Archive of requests", re.compile(rb'\A\{\s*"log": \{\s*"version": "1'), _har, "slowest"
+    ),
     "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
 }
 
@@ -85,11 +104,16 @@ FORMATS = {
 @click.option("-o", "--output", type=FILE, help="File to write (default: standard output).")
 @click.option("--table", type=click.Choice(["samples", "ledger", "actions"]), default="samples",
               show_default=True, help="Rows for jsonl.")  # fmt: skip
+@click.option("--slowest", type=NumberParam(bounds.SLOWEST), default=100, show_default=True,
+              help="Requests for har.")  # fmt: skip
 @click.pass_context
-def export(context: click.Context, run: Path, form: str, output: Path | None, table: str) -> None:
+def export(
+    context: click.Context, run: Path, form: str, output: Path | None, table: str, slowest: int
+) -> None:
     """Write RUN, the folder of a run, in a format that other programs read.
 
-    jsonl has every sample, stack or action, one JSON object a line. junit has the verdicts as JUnit XML.
+    jsonl has every sample, stack or action, one JSON object a line. har has the slowest requests as an
+    HTTP Archive. junit has the verdicts as JUnit XML.
     docs/reference/export.md names the fields and their units.
     """
     if form not in FORMATS:
@@ -99,7 +123,7 @@ def export(context: click.Context, run: Path, form: str, output: Path | None, ta
     opened = RunDir.open(run)
     if output is not None:
         files.refuse_other(output, chosen.ours, chosen.what)
-    parts = chosen.parts(opened, Wanted(table))
+    parts = chosen.parts(opened, Wanted(table, slowest))
     if output is not None:
         files.write_parts(output, (part.encode("ascii") for part in parts))
         return

@@ -62,6 +62,7 @@ compare run --baseline {}
 compare run run --output {} --record {}
 export {} --format jsonl
 export run --format jsonl -o {}
+export run --format har -o {}
 export run --format junit -o {}
 capacity {}.toml
 capacity capacity-mix --deployment {}
