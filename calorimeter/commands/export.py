@@ -27,6 +27,7 @@ class Wanted:
 
     table: str
     slowest: int
+    interval: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,15 @@ def _har(run: RunDir, wanted: Wanted) -> Iterator[str]:
     yield http_archive.document(found, fronts, routes, run.about["id"])
 
 
+def _hdr(run: RunDir, wanted: Wanted) -> Iterator[str]:
+    from calorimeter.export import histogram_log
+    from calorimeter.export.request_batches import request_batches
+
+    return histogram_log.parts(
+        lambda: request_batches(run, histogram_log.COLUMNS), wanted.interval, run.about["id"]
+    )
+
+
 def _junit(run: RunDir, _: Wanted) -> Iterator[str]:
     from calorimeter.core.recorded import gate_times
     from calorimeter.export import junit_xml
@@ -93,6 +103,9 @@ FORMATS = {
     "har": ExportFormat(
         "an HTTP Archive of requests", re.compile(rb'\A\{\s*"log": \{\s*"version": "1'), _har, "slowest"
     ),
+    "hdr": ExportFormat(
+        "an HdrHistogram log", re.compile(rb"\A#\[Histogram log format version "), _hdr, "interval"
+    ),
     "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
 }
 
@@ -106,14 +119,23 @@ FORMATS = {
               show_default=True, help="Rows for jsonl.")  # fmt: skip
 @click.option("--slowest", type=NumberParam(bounds.SLOWEST), default=100, show_default=True,
               help="Requests for har.")  # fmt: skip
+@click.option("--interval", type=NumberParam(bounds.INTERVAL), default=1, show_default=True,
+              help="Seconds of each histogram for hdr.")  # fmt: skip
 @click.pass_context
 def export(
-    context: click.Context, run: Path, form: str, output: Path | None, table: str, slowest: int
+    context: click.Context,
+    run: Path,
+    form: str,
+    output: Path | None,
+    table: str,
+    slowest: int,
+    interval: int,
 ) -> None:
     """Write RUN, the folder of a run, in a format that other programs read.
 
     jsonl has every sample, stack or action, one JSON object a line. har has the slowest requests as an
-    HTTP Archive. junit has the verdicts as JUnit XML.
+    HTTP Archive. hdr has a histogram of response and service times for each interval and operation, for
+    HdrHistogram's tools. junit has the verdicts as JUnit XML.
     docs/reference/export.md names the fields and their units.
     """
     if form not in FORMATS:
@@ -123,7 +145,7 @@ def export(
     opened = RunDir.open(run)
     if output is not None:
         files.refuse_other(output, chosen.ours, chosen.what)
-    parts = chosen.parts(opened, Wanted(table, slowest))
+    parts = chosen.parts(opened, Wanted(table, slowest, interval))
     if output is not None:
         files.write_parts(output, (part.encode("ascii") for part in parts))
         return

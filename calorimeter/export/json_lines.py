@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from calorimeter.core.recorded import recorded_tables
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.export.request_batches import RequestBatch, request_batches
+from calorimeter.export.request_batches import RequestBatch, request_batches, row_batches
 
 TABLES = tuple(recorded_tables.SCHEMAS)
 """`samples`, `ledger` and `actions`."""
@@ -24,7 +24,7 @@ def lines(run: RunDir, table: str) -> Iterator[str]:
     if table == "samples":
         yield from map(_of_samples, request_batches(run, columns))
     else:
-        yield from map(_of_rows, recorded_tables.batches(run, table, columns))
+        yield from map(_of_rows, row_batches(run, table, columns))
 
 
 def _of_rows(rows: pa.RecordBatch) -> str:

@@ -11,11 +11,15 @@ import pyarrow as pa
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import recorded_tables
+from calorimeter.core.recorded.recorded_json import LATEST_NS
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.core.recorded.sample_tables import MOST_TAKEN_NS
+from calorimeter.core.recorded.sample_tables import MOST_LENGTH_NS, MOST_NAMES, MOST_TAKEN_NS
 from calorimeter.core.statistics import Ints
 
 TIMES = ("scheduled_ns", "sent_ns", "done_ns", "error")
+
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class RequestBatch:
     due_ns: Ints
     response_ns: Ints
     service_ns: Ints
-    never: npt.NDArray[np.bool_]
+    never: Flags
 
 
 def request_batches(run: RunDir, columns: Sequence[str] = ()) -> Iterator[RequestBatch]:
@@ -39,30 +43,35 @@ def request_batches(run: RunDir, columns: Sequence[str] = ()) -> Iterator[Reques
 
     Raises InputError if the run has none, or holds times that no request has.
     """
-    found = False
-    for rows in recorded_tables.batches(run, "samples", tuple(dict.fromkeys((*TIMES, *columns)))):
-        if len(rows):
-            found = True
-            yield _timed(run, rows)
-    if not found:
+    first = last = None
+    for rows in row_batches(run, "samples", tuple(dict.fromkeys((*TIMES, *columns)))):
+        batch = _timed(rows)
+        first = min(int(batch.due_ns.min()), first or LATEST_NS)
+        last = max(int(batch.due_ns.max()), last or 0)
+        taken = batch.response_ns[~batch.never]
+        if first <= 0 or last - first > MOST_LENGTH_NS or taken.max(initial=0) > MOST_TAKEN_NS:
+            raise InputError(
+                str(run.path / "samples"),
+                "holds times that no request has (due before 1970, answered hours later, or a year apart)",
+                "valid: what `calorimeter run` wrote",
+            )
+        yield batch
+    if last is None:
         raise InputError(str(run.path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
 
 
-def _timed(run: RunDir, rows: pa.RecordBatch) -> RequestBatch:
+def row_batches(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows of `samples`, `ledger` or `actions`, some thousands at a time; none of the batches is empty."""
+    return (rows for rows in recorded_tables.batches(run, kind, columns) if len(rows))
+
+
+def _timed(rows: pa.RecordBatch) -> RequestBatch:
     due, sent, done = (_ints(rows.column(name)) for name in TIMES[:3])
     never = is_error(rows, "dropped")
-    response, service = np.maximum(done - due, 0), np.maximum(done - sent, 0)
-    sent_ones = response[~never]
-    if len(sent_ones) and int(sent_ones.max()) > MOST_TAKEN_NS:
-        raise InputError(
-            str(run.path / "samples"),
-            "holds times that no request has (answered hours later)",
-            "valid: what `calorimeter run` wrote",
-        )
-    return RequestBatch(rows, due, response, service, never)
+    return RequestBatch(rows, due, np.maximum(done - due, 0), np.maximum(done - sent, 0), never)
 
 
-def is_error(rows: pa.RecordBatch, error: str) -> npt.NDArray[np.bool_]:
+def is_error(rows: pa.RecordBatch, error: str) -> Flags:
     """Which rows have this kind of error; the empty one is an answer as expected."""
     column = rows.column("error")
     names = column.dictionary.to_pylist()
@@ -76,6 +85,8 @@ def kinds(rows: pa.RecordBatch) -> tuple[list[str], Ints]:
     names, others = api.dictionary.to_pylist(), operation.dictionary.to_pylist()
     both = _ints(api.indices) * max(1, len(others)) + _ints(operation.indices)
     used, places = np.unique(both, return_inverse=True)
+    if len(used) > MOST_NAMES["kind"]:
+        raise InputError("samples", f"name {len(used):,} operations", f"valid: {MOST_NAMES['kind']:,}")
     found = [f"{names[code // len(others)]}.{others[code % len(others)]}" for code in used.tolist()]
     return found, np.asarray(places, dtype=np.int64)
 

@@ -41,6 +41,7 @@ WARM = (
     "calorimeter.config.audit",
     "calorimeter.config.describe.described_files",
     "calorimeter.config.generate.generated_folder",
+    "calorimeter.export.histogram_log",
     "calorimeter.export.http_archive",
     "calorimeter.export.json_lines",
     "calorimeter.export.junit_xml",

@@ -63,6 +63,7 @@ compare run run --output {} --record {}
 export {} --format jsonl
 export run --format jsonl -o {}
 export run --format har -o {}
+export run --format hdr -o {}
 export run --format junit -o {}
 capacity {}.toml
 capacity capacity-mix --deployment {}
