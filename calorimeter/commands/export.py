@@ -82,6 +82,18 @@ def _junit(run: RunDir, _: Wanted) -> Iterator[str]:
     yield junit_xml.document(verdicts, f"calorimeter {about['id']}", about["started"], took_s)
 
 
+def _sarif(run: RunDir, _: Wanted) -> Iterator[str]:
+    from calorimeter.config.audit.audit_report import AuditReport
+    from calorimeter.core.recorded import recorded_json
+    from calorimeter.export import sarif_log
+
+    try:
+        found = recorded_json.record(run.path / "evidence" / "audit.json", AuditReport, within=run.path)
+    except files.MissingFileError:
+        found = None
+    yield sarif_log.document(_verdicts(run), run.about["id"], found)
+
+
 def _verdicts(run: RunDir) -> tuple[Verdict, ...]:
     from calorimeter.core import verdict
 
@@ -107,6 +119,9 @@ FORMATS = {
         "an HdrHistogram log", re.compile(rb"\A#\[Histogram log format version "), _hdr, "interval"
     ),
     "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
+    "sarif": ExportFormat(
+        "a SARIF log", re.compile(rb'\A\{\s*"\$schema": "[^"]*/sarif-schema-2\.1\.0\.json"'), _sarif
+    ),
 }
 
 
@@ -135,7 +150,7 @@ def export(
 
     jsonl has every sample, stack or action, one JSON object a line. har has the slowest requests as an
     HTTP Archive. hdr has a histogram of response and service times for each interval and operation, for
-    HdrHistogram's tools. junit has the verdicts as JUnit XML.
+    HdrHistogram's tools. junit has the verdicts as JUnit XML, sarif has them and the findings of an audit.
     docs/reference/export.md names the fields and their units.
     """
     if form not in FORMATS:

@@ -45,6 +45,7 @@ WARM = (
     "calorimeter.export.http_archive",
     "calorimeter.export.json_lines",
     "calorimeter.export.junit_xml",
+    "calorimeter.export.sarif_log",
     "calorimeter.gates.doctor",
     "calorimeter.gates.judge",
     "calorimeter.gates.request_path.follow",

@@ -65,6 +65,7 @@ export run --format jsonl -o {}
 export run --format har -o {}
 export run --format hdr -o {}
 export run --format junit -o {}
+export run --format sarif -o {}
 capacity {}.toml
 capacity capacity-mix --deployment {}
 capacity capacity-mix --runs {}
