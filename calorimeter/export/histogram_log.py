@@ -1,14 +1,13 @@
 """An HdrHistogram log: a histogram of response and service times for each interval and operation.
 
-The log is made in parts. A first pass over the samples counts the requests of each interval; then each pass
-takes as many intervals as it can hold, so that memory does not grow with the run.
+A first pass over the samples finds the intervals; then each pass counts as many of them as it can hold, so
+that memory does not grow with the run.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,15 +16,18 @@ from calorimeter import __version__
 from calorimeter.core.errors import InputError
 from calorimeter.core.statistics import Ints
 from calorimeter.export import hdr_encoding
-from calorimeter.export.request_batches import Flags, RequestBatch, is_error, kinds
+from calorimeter.export.request_batches import RequestBatch, is_error, kinds
 
 COLUMNS = ("api", "operation")
 
 MOST_INTERVALS = 100_000
 """Intervals of a log: 27 hours of seconds."""
 
-HELD = 2_000_000
-"""Requests that are held in memory, unless one interval has more."""
+HELD = 3_000_000
+"""Counts that are held in memory, unless one interval has more; a request has two."""
+
+WAITING = 1_000_000
+"""Values that wait to be counted together."""
 
 MOST_TAGS = 4096
 
@@ -35,53 +37,36 @@ _NO_TAG = re.compile(r"[^\w.:+-]", re.ASCII)
 LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
 
 
-@dataclass
-class IntervalCounts:
-    """Requests by interval, counted from 1970, and requests that were never sent."""
-
-    requests: dict[int, int] = field(default_factory=dict)
-    never: int = 0
-
-
 def parts(read: Callable[[], Iterable[RequestBatch]], interval_s: int, name: str) -> Iterator[str]:
     """The log of a run, in parts. Each call of `read` gives all samples; `name` is that of the run.
 
     Raises InputError if the run has more than `MOST_INTERVALS` of that length.
     """
-    interval_ns = interval_s * 10**9
-    found = _counted(read(), interval_ns, interval_s)
-    numbers = sorted(found.requests)
-    start = numbers[0] * interval_s if numbers else 0
-    yield _head(start, interval_s, name, found.never)
-    for held in _held(numbers, found.requests):
-        yield from _lines(read(), held, interval_s, start)
+    left, never = _intervals(read(), interval_s)
+    start_s = left[0] * interval_s if left else 0
+    yield _head(start_s, interval_s, name, never)
+    while left:
+        cells = CountedCells(left[0], left[-1])
+        for batch in read():
+            _count(cells, batch, interval_s * 10**9)
+        yield from _lines(cells, interval_s, start_s)
+        left = [number for number in left if number > cells.last]
 
 
-def _counted(batches: Iterable[RequestBatch], interval_ns: int, interval_s: int) -> IntervalCounts:
-    found = IntervalCounts()
+def _intervals(batches: Iterable[RequestBatch], interval_s: int) -> tuple[list[int], int]:
+    """The intervals with requests that were sent, counted from 1970; and how many never were."""
+    found: set[int] = set()
+    never = 0
     for batch in batches:
-        found.never += int(batch.never.sum())
-        numbers, counts = np.unique(batch.due_ns[~batch.never] // interval_ns, return_counts=True)
-        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            found.requests[number] = found.requests.get(number, 0) + count
-        if len(found.requests) > MOST_INTERVALS:
+        never += int(batch.never.sum())
+        found.update(np.unique(batch.due_ns[~batch.never] // (interval_s * 10**9)).tolist())
+        if len(found) > MOST_INTERVALS:
             raise InputError(
                 "--interval",
                 f"{interval_s} s make more than {MOST_INTERVALS:,} intervals of this run",
                 "valid: a longer interval",
             )
-    return found
-
-
-def _held(numbers: list[int], requests: dict[int, int]) -> Iterator[tuple[int, int]]:
-    """The first and the last interval of each pass."""
-    first, total = 0, 0
-    for place, number in enumerate(numbers):
-        total += requests[number]
-        following = requests[numbers[place + 1]] if place + 1 < len(numbers) else HELD
-        if total + following > HELD:
-            yield numbers[first], number
-            first, total = place + 1, 0
+    return sorted(found), never
 
 
 def _head(start_s: int, interval_s: int, name: str, never: int) -> str:
@@ -98,23 +83,17 @@ def _head(start_s: int, interval_s: int, name: str, never: int) -> str:
     )
 
 
-def _lines(
-    batches: Iterable[RequestBatch], held: tuple[int, int], interval_s: int, start_s: int
-) -> Iterator[str]:
-    cells = CountedCells()
-    for batch in batches:
-        numbers = batch.due_ns // (interval_s * 10**9)
-        chosen = ~batch.never & (numbers >= held[0]) & (numbers <= held[1])
-        if chosen.any():
-            _count(cells, batch, chosen, numbers - held[0])
+def _lines(cells: CountedCells, interval_s: int, start_s: int) -> Iterator[str]:
     for number, tag, used, counts in cells.histograms():
-        at = (held[0] + number) * interval_s - start_s
+        at_s = number * interval_s - start_s
         most_ms = hdr_encoding.highest_value(int(used[-1])) / 1e6
         text = hdr_encoding.encoded(used, counts)
-        yield f"Tag={tag},{at}.000,{interval_s}.000,{most_ms:.3f},{text}\n"
+        yield f"Tag={tag},{at_s}.000,{interval_s}.000,{most_ms:.3f},{text}\n"
 
 
-def _count(cells: CountedCells, batch: RequestBatch, chosen: Flags, numbers: Ints) -> None:
+def _count(cells: CountedCells, batch: RequestBatch, interval_ns: int) -> None:
+    numbers = batch.due_ns // interval_ns
+    chosen = ~batch.never & (numbers >= cells.first) & (numbers <= cells.last)
     names, which = kinds(batch.rows)
     good = chosen & is_error(batch.rows, "")
     bad = chosen & ~good
@@ -128,9 +107,15 @@ def _count(cells: CountedCells, batch: RequestBatch, chosen: Flags, numbers: Int
 
 
 class CountedCells:
-    """How many values each place of each histogram has: one number, the cell, stands for all three."""
+    """How many values each place of each histogram has: one number, the cell, stands for all three.
 
-    def __init__(self) -> None:
+    The intervals are those from `first` to `last`. If they have more cells than may be held, the later ones
+    are given up, and `last` says so.
+    """
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first = first
+        self.last = last
         self._tags: dict[str, int] = {}
         self._cells = self._counts = np.zeros(0, dtype=np.int64)
         self._new: list[Ints] = []
@@ -146,18 +131,24 @@ class CountedCells:
             known[place] = self._tags.setdefault(tags[place], len(self._tags))
         if len(self._tags) > MOST_TAGS:
             raise InputError("samples", "name too many operations", f"valid: {MOST_TAGS:,} tags or fewer")
-        self._new.append((numbers * MOST_TAGS + known[which]) * hdr_encoding.PLACES + places)
+        owners = (numbers - self.first) * MOST_TAGS + known[which]
+        self._new.append(owners * hdr_encoding.PLACES + places)
         self._waiting += len(places)
-        if self._waiting > 2 * HELD:
+        if self._waiting > WAITING:
             self._merge()
 
     def _merge(self) -> None:
         counts = np.concatenate([self._counts, np.ones(self._waiting, dtype=np.int64)])
         cells = np.concatenate([self._cells, *self._new])
-        self._cells, places = np.unique(cells, return_inverse=True)
-        self._counts = np.zeros(len(self._cells), dtype=np.int64)
-        np.add.at(self._counts, places, counts)
         self._new, self._waiting = [], 0
+        self._cells, places = np.unique(cells, return_inverse=True)
+        self._counts = np.bincount(places, counts, len(self._cells)).astype(np.int64)
+        if len(self._cells) > HELD:
+            middle = int(self._cells[HELD // 2]) // hdr_encoding.PLACES // MOST_TAGS
+            self.last = self.first + max(0, middle - 1)
+        end = (self.last - self.first + 1) * MOST_TAGS * hdr_encoding.PLACES
+        kept = int(np.searchsorted(self._cells, end))
+        self._cells, self._counts = self._cells[:kept].copy(), self._counts[:kept].copy()
 
     def histograms(self) -> Iterator[tuple[int, str, Ints, Ints]]:
         """The interval, the tag, the places and their counts of each histogram, in order of intervals."""
@@ -169,4 +160,4 @@ class CountedCells:
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             number, tag = divmod(int(owners[start]), MOST_TAGS)
             used = self._cells[start:end] - owners[start] * hdr_encoding.PLACES
-            yield number, names[tag], used, self._counts[start:end]
+            yield self.first + number, names[tag], used, self._counts[start:end]

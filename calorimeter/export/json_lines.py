@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
@@ -28,20 +28,28 @@ def lines(run: RunDir, table: str) -> Iterator[str]:
 
 
 def _of_rows(rows: pa.RecordBatch) -> str:
-    return _text(rows.to_pylist())
+    return _text({name: _values(rows.column(name)) for name in rows.schema.names})
 
 
 def _of_samples(batch: RequestBatch) -> str:
     """Samples in the order of their columns, with both durations; null for what was never sent."""
-    names = recorded_tables.SCHEMAS["samples"].names
-    columns = [batch.rows.column(name).to_pylist() for name in names]
-    columns += [
-        [None if no else ns for ns, no in zip(taken.tolist(), batch.never.tolist(), strict=True)]
-        for taken in (batch.response_ns, batch.service_ns)
-    ]
-    keys = (*names, "response_ns", "service_ns")
-    return _text(dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True))
+    columns = {name: _values(batch.rows.column(name)) for name in recorded_tables.SCHEMAS["samples"].names}
+    for name, taken in (("response_ns", batch.response_ns), ("service_ns", batch.service_ns)):
+        both = zip(taken.tolist(), batch.never.tolist(), strict=True)
+        columns[name] = ["null" if never else str(ns) for ns, never in both]
+    return _text(columns)
 
 
-def _text(rows: Iterable[Mapping[str, object]]) -> str:
-    return "".join(f"{json.dumps(row, separators=(',', ':'))}\n" for row in rows)
+def _values(column: pa.Array) -> list[str]:
+    """A column as JSON: names of a dictionary are encoded once, not for each row."""
+    if pa.types.is_dictionary(column.type):
+        names = list(map(json.dumps, column.dictionary.to_pylist()))
+        return [names[code] for code in column.indices.to_pylist()]
+    encode = json.dumps if pa.types.is_string(column.type) else str
+    return list(map(encode, column.to_pylist()))
+
+
+def _text(columns: Mapping[str, list[str]]) -> str:
+    """A line for each row: all values are JSON already."""
+    line = "{" + ",".join(f"{json.dumps(name)}:%s" for name in columns) + "}\n"
+    return "".join(line % row for row in zip(*columns.values(), strict=True))

@@ -128,13 +128,14 @@ def test_each_second_and_operation_has_its_histograms(tmp_path: Path) -> None:
     assert near(found["cfn.ListStacks.failed", *second], 10_000)
 
 
-def test_passes_of_a_few_requests_give_the_same_log(
+def test_passes_over_a_few_intervals_give_the_same_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded by passes over some intervals each; what they write together is the same."""
     builder = Builder(tmp_path / "run").about().samples(seconds=20, rate=20)
     whole = log(builder, 3)
-    monkeypatch.setattr(histogram_log, "HELD", 30)
+    monkeypatch.setattr(histogram_log, "HELD", 100)
+    monkeypatch.setattr(histogram_log, "WAITING", 50)
     assert Counter(log(builder, 3).splitlines()) == Counter(whole.splitlines())
     times = [float(line.split(",")[1]) for line in log(builder, 3).splitlines() if line[:4] == "Tag="]
     assert times == sorted(times)
