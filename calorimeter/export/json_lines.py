@@ -11,9 +11,6 @@ from calorimeter.core.recorded import recorded_tables
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.export.request_batches import RequestBatch, request_batches, row_batches
 
-TABLES = tuple(recorded_tables.SCHEMAS)
-"""`samples`, `ledger` and `actions`."""
-
 
 def lines(run: RunDir, table: str) -> Iterator[str]:
     """The text of all rows, some thousands at a time; a ledger or actions without rows are no lines.

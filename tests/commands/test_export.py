@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from calorimeter.commands.export import FORMATS, export
 from calorimeter.core.errors import InputError
+from calorimeter.core.recorded.rundir import RunDir
 from tests.fuzz import whole_runs
 
 
@@ -90,3 +91,31 @@ def test_a_table_that_is_damaged_leaves_the_file_before(tmp_path: Path) -> None:
     assert "is truncated or not a Parquet file" in refusal(made, "--format", "jsonl", "-o", out)
     assert out.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"run", "out"}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_export_shows_what_the_deployment_file_keeps(tmp_path: Path, form: str) -> None:
+    """Neither the account in a front address nor a command; the address itself is in the archive only."""
+    made = whole_runs.make(tmp_path / "run", seconds=1)
+    file = made / "deployment.toml"
+    text = file.read_text().replace("http://127.0.0.1", "http://s3cret@front.test")
+    file.write_text(f'{text}\n[[parts]]\nname = "rest-1"\nkind = "rest"\nkill = "kill --token s3cret"\n')
+    RunDir.open(made).deployment()  # it is one
+    shown = exported(made, "--format", form).stdout
+    assert "s3cret" not in shown
+    assert ("front.test" in shown) == (form == "har")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_damaged_part_of_a_run_is_one_line(tmp_path: Path, form: str) -> None:
+    """Each file that a format reads, cut off: one line with its name, and nothing is written."""
+    reads = {
+        "har": ("deployment.toml", "samples/w0-0.parquet"),
+        "junit": ("verdicts.json", "timings.json"),
+        "sarif": ("verdicts.json", "evidence/audit.json"),
+    }
+    for name in reads.get(form, ("samples/w0-0.parquet",)):
+        made = whole_runs.make(tmp_path / name.replace("/", "-"), seconds=1)
+        (made / name).write_bytes(b'{"x')
+        assert name in refusal(made, "--format", form, "-o", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
