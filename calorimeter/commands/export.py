@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +164,7 @@ def export(
         files.write_parts(output, (part.encode("ascii") for part in parts))
         return
     for part in parts:
-        sys.stdout.write(part)
+        click.echo(part, nl=False)
         if terminal.reader_is_gone():
             return
 
