@@ -52,6 +52,8 @@ GROUPS = {
             "Make a page from a run or a study."),
         "compare": ("calorimeter.commands.report:compare", "compare runs/RUN --baseline runs/EARLIER",
             "Compare two runs, or two sides of several runs."),
+        "export": ("calorimeter.commands.export:export", "export runs/RUN --format junit",
+            "Write a run in a format that other programs read."),
     },
     "Studies": {
         "capacity": ("calorimeter.commands.capacity:capacity", "capacity rest-and-cfn",

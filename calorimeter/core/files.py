@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,11 +49,19 @@ def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     that nobody reads, or a symbolic link that leads out of its own folder.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+    write_parts(path, (data,), mode=mode)
+
+
+def write_parts(path: Path, parts: Iterable[bytes], *, mode: int = 0o644) -> None:
+    """`write` of a content that comes in parts and need not fit into memory.
+
+    What raises while a part is made leaves the old content.
+    """
     with _as_input_errors(path, "written"):
-        _write(path, data, mode)
+        _write(path, parts, mode)
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def _write(path: Path, parts: Iterable[bytes], mode: int) -> None:
     there = path.stat() if path.exists() else None
     if there is not None and stat.S_ISDIR(there.st_mode):
         raise InputError(str(path), "is a folder", "valid: the path of a file")
@@ -62,7 +70,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
         os.set_blocking(descriptor, True)
         with os.fdopen(descriptor, "wb") as device:
-            device.write(content)
+            device.writelines(parts)
         return
     target = Path(os.path.realpath(path))
     if target.parent != Path(os.path.realpath(path.absolute().parent)):
@@ -76,7 +84,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
                     os.fchown(file.fileno(), there.st_uid, there.st_gid)
                 mode = mode if mode == PRIVATE else stat.S_IMODE(there.st_mode)
             os.fchmod(file.fileno(), mode)
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         Path(partial).replace(target)

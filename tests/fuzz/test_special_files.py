@@ -60,6 +60,12 @@ report run --output {}
 compare {} run
 compare run --baseline {}
 compare run run --output {} --record {}
+export {} --format jsonl
+export run --format jsonl -o {}
+export run --format har -o {}
+export run --format hdr -o {}
+export run --format junit -o {}
+export run --format sarif -o {}
 capacity {}.toml
 capacity capacity-mix --deployment {}
 capacity capacity-mix --runs {}

@@ -16,7 +16,7 @@ from calorimeter.config.audit.rules.all_rules import RULES
 
 SCHEMA_VERSION = 1
 _INDEX = {rule.id: index for index, rule in enumerate(RULES)}
-_SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def as_json(report: AuditReport) -> str:
@@ -50,10 +50,15 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def sarif(report: AuditReport) -> str:
     """The report as SARIF 2.1.0; a fix that would write a password is left out."""
+    log = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [sarif_run(report)]}
+    return json.dumps(log, indent=2) + "\n"
+
+
+def sarif_run(report: AuditReport) -> dict[str, Any]:
+    """The run of the report's SARIF log, as a tree of JSON."""
     driver = {"name": "calorimeter audit", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
     results = [_result(finding) for finding in report.faults]
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
-    return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    return {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

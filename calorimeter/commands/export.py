@@ -1,0 +1,176 @@
+"""`calorimeter export`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from calorimeter.commands.options import FILE
+from calorimeter.commands.param_types import NumberParam
+from calorimeter.core import bounds, files, terminal
+from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.recorded.rundir import RunDir
+
+if TYPE_CHECKING:
+    from calorimeter.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options of a command line, those of other formats included."""
+
+    table: str
+    slowest: int
+    interval: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A format: `what` its files are, how they are known, and the text of a run in it, in parts.
+
+    `option` is the name of the option that only this format has.
+    """
+
+    what: str
+    ours: re.Pattern[bytes]
+    parts: Callable[[RunDir, Wanted], Iterable[str]]
+    option: str = ""
+
+
+def _jsonl(run: RunDir, wanted: Wanted) -> Iterator[str]:
+    from calorimeter.export import json_lines
+
+    return json_lines.lines(run, wanted.table)
+
+
+def _har(run: RunDir, wanted: Wanted) -> Iterator[str]:
+    from calorimeter.export import http_archive, slowest_requests
+    from calorimeter.export.request_batches import request_batches
+    from calorimeter.load.operations.operation_table import REGISTRY
+
+    described = run.deployment() if (run.path / "deployment.toml").exists() else None
+    apis = {"rest": described.rest, "cfn": described.cfn} if described else {}
+    fronts = {name: api.url for name, api in apis.items() if api}
+    routes = {kind: http_archive.AskedRoute(op.method, op.route) for kind, op in REGISTRY.items()}
+    batches = request_batches(run, slowest_requests.COLUMNS)
+    found = slowest_requests.slowest(batches, wanted.slowest)
+    yield http_archive.document(found, fronts, routes, run.about["id"])
+
+
+def _hdr(run: RunDir, wanted: Wanted) -> Iterator[str]:
+    from calorimeter.export import histogram_log
+    from calorimeter.export.request_batches import request_batches
+
+    return histogram_log.parts(
+        lambda: request_batches(run, histogram_log.COLUMNS), wanted.interval, run.about["id"]
+    )
+
+
+def _junit(run: RunDir, _: Wanted) -> Iterator[str]:
+    from calorimeter.core.recorded import gate_times
+    from calorimeter.export import junit_xml
+
+    verdicts = _verdicts(run)
+    took_s = {gate.gate: gate.took_s for gate in gate_times.read(run.path).gates}
+    about = run.about
+    yield junit_xml.document(verdicts, f"calorimeter {about['id']}", about["started"], took_s)
+
+
+def _sarif(run: RunDir, _: Wanted) -> Iterator[str]:
+    from calorimeter.config.audit.audit_report import AuditReport
+    from calorimeter.core.recorded import recorded_json
+    from calorimeter.export import sarif_log
+
+    try:
+        found = recorded_json.record(run.path / "evidence" / "audit.json", AuditReport, within=run.path)
+    except files.MissingFileError:
+        found = None
+    yield sarif_log.document(_verdicts(run), run.about["id"], found)
+
+
+def _verdicts(run: RunDir) -> tuple[Verdict, ...]:
+    from calorimeter.core import verdict
+
+    try:
+        found = verdict.read(run.path / "verdicts.json").verdicts
+    except files.MissingFileError:
+        found = ()
+    if not found:
+        raise InputError(
+            str(run.path), "holds no verdicts", "valid: a folder that `calorimeter verify` wrote"
+        )
+    return found
+
+
+FORMATS = {
+    "jsonl": ExportFormat(
+        "rows as JSON Lines", re.compile(rb'\A\{"(?:scheduled_ns|stack_id)":'), _jsonl, "table"
+    ),
+    "har": ExportFormat(
+        "an HTTP Archive of requests", re.compile(rb'\A\{\s*"log": \{\s*"version": "1'), _har, "slowest"
+    ),
+    "hdr": ExportFormat(
+        "an HdrHistogram log", re.compile(rb"\A#\[Histogram log format version "), _hdr, "interval"
+    ),
+    "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
+    "sarif": ExportFormat(
+        "a SARIF log", re.compile(rb'\A\{\s*"\$schema": "[^"]*/sarif-schema-2\.1\.0\.json"'), _sarif
+    ),
+}
+
+
+@click.command()
+@click.argument("run", type=FILE)
+@click.option("--format", "form", required=True, metavar="NAME",
+              help=f"Format: {', '.join(FORMATS)}.")  # fmt: skip
+@click.option("-o", "--output", type=FILE, help="File to write (default: standard output).")
+@click.option("--table", type=click.Choice(["samples", "ledger", "actions"]), default="samples",
+              show_default=True, help="Rows for jsonl.")  # fmt: skip
+@click.option("--slowest", type=NumberParam(bounds.SLOWEST), default=100, show_default=True,
+              help="Requests for har.")  # fmt: skip
+@click.option("--interval", type=NumberParam(bounds.INTERVAL), default=1, show_default=True,
+              help="Seconds of each histogram for hdr.")  # fmt: skip
+@click.pass_context
+def export(
+    context: click.Context,
+    run: Path,
+    form: str,
+    output: Path | None,
+    table: str,
+    slowest: int,
+    interval: int,
+) -> None:
+    """Write RUN, the folder of a run, in a format that other programs read.
+
+    jsonl has every sample, stack or action, one JSON object a line. har has the slowest requests as an
+    HTTP Archive. hdr has a histogram of response and service times for each interval and operation, for
+    HdrHistogram's tools. junit has the verdicts as JUnit XML, sarif has them and the findings of an audit.
+    docs/reference/export.md names the fields and their units.
+    """
+    if form not in FORMATS:
+        raise unknown("--format", "format", form, FORMATS)
+    chosen = FORMATS[form]
+    _refuse_options_of_others(context, form)
+    opened = RunDir.open(run)
+    if output is not None:
+        files.refuse_other(output, chosen.ours, chosen.what)
+    parts = chosen.parts(opened, Wanted(table, slowest, interval))
+    if output is not None:
+        files.write_parts(output, (part.encode("ascii") for part in parts))
+        return
+    for part in parts:
+        click.echo(part, nl=False)
+        if terminal.reader_is_gone():
+            return
+
+
+def _refuse_options_of_others(context: click.Context, form: str) -> None:
+    for name, other in FORMATS.items():
+        given = other.option and context.get_parameter_source(other.option)
+        if name != form and given is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{other.option} is for --format {name}", context)
