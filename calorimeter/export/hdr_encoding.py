@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 
-from calorimeter.core.recorded.sample_tables import MOST_TAKEN_NS
+from calorimeter.core.recorded.sample_stream import MOST_TAKEN_NS
 from calorimeter.core.statistics import Ints
 
 DIGITS = 3

@@ -13,7 +13,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import recorded_tables
 from calorimeter.core.recorded.recorded_json import LATEST_NS
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.core.recorded.sample_tables import MOST_LENGTH_NS, MOST_NAMES, MOST_TAKEN_NS
+from calorimeter.core.recorded.sample_stream import MOST_LENGTH_NS, MOST_NAMES, MOST_TAKEN_NS
 from calorimeter.core.statistics import Ints
 
 TIMES = ("scheduled_ns", "sent_ns", "done_ns", "error")
@@ -62,7 +62,7 @@ def request_batches(run: RunDir, columns: Sequence[str] = ()) -> Iterator[Reques
 
 def row_batches(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Rows of `samples`, `ledger` or `actions`, some thousands at a time; none of the batches is empty."""
-    return (rows for rows in recorded_tables.batches(run, kind, columns) if len(rows))
+    return (rows for rows in recorded_tables.RecordedRows(run, kind).batches(columns) if len(rows))
 
 
 def _timed(rows: pa.RecordBatch) -> RequestBatch:

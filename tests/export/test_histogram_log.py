@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded.sample_tables import MOST_TAKEN_NS
+from calorimeter.core.recorded.sample_stream import MOST_TAKEN_NS
 from calorimeter.export import hdr_encoding, histogram_log
 from calorimeter.export.request_batches import RequestBatch, request_batches
 from tests.report.run_builder import START_NS, Builder, one
