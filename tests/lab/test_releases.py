@@ -145,8 +145,8 @@ def test_health_checks_end_in_time_without_a_broker(mixed: Deployment) -> None:
     without_broker = 503 if topology(mixed).health == "rpc" else 200
     part(mixed, "rabbitmq", "kill")
     try:
-        with ThreadPoolExecutor(20) as pool:
-            assert set(pool.map(lambda _: status(mixed, "rest-1"), range(40))) == {without_broker}
+        with ThreadPoolExecutor(80) as pool:
+            assert set(pool.map(lambda _: status(mixed, "rest-1"), range(80))) == {without_broker}
     finally:
         part(mixed, "rabbitmq", "start")
     until(lambda: status(mixed, "rest-1") == 200, 60)
