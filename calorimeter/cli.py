@@ -52,6 +52,8 @@ GROUPS = {
             "Make a page from a run or a study."),
         "compare": ("calorimeter.commands.report:compare", "compare runs/RUN --baseline runs/EARLIER",
             "Compare two runs, or two sides of several runs."),
+        "history": ("calorimeter.commands.history:history", "history runs --gate",
+            "Show all runs over time: what changed, since when, and what changed with it."),
     },
     "Studies": {
         "capacity": ("calorimeter.commands.capacity:capacity", "capacity rest-and-cfn",

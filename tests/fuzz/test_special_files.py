@@ -60,6 +60,9 @@ report run --output {}
 compare {} run
 compare run --baseline {}
 compare run run --output {} --record {}
+history {}
+history . --output {}
+history . --record {}
 capacity {}.toml
 capacity capacity-mix --deployment {}
 capacity capacity-mix --runs {}
