@@ -17,11 +17,21 @@ from calorimeter.core.verdict import Judgement, Outcome
               help="Folder for the page; a history there is replaced (default: RUNS/history).")  # fmt: skip
 @click.option("--gate", is_flag=True,
               help="Exit with 1 if the newest change of a load is for the worse (gate T4).")  # fmt: skip
+@click.option("--run", type=click.Path(path_type=Path), metavar="RUN",
+              help="Only runs of the same load as this one, up to it (default: all loads).")  # fmt: skip
+@click.option("--since", metavar="DAY",
+              help="Leave out runs before this day, as in 2026-05-01 (default: none).")  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
               help="File for the evidence of gate T4, instead of a page.")  # fmt: skip
 @click.pass_context
 def history(
-    context: click.Context, runs: tuple[Path, ...], output: Path | None, gate: bool, record: Path | None
+    context: click.Context,
+    runs: tuple[Path, ...],
+    output: Path | None,
+    gate: bool,
+    run: Path | None,
+    since: str | None,
+    record: Path | None,
 ) -> None:
     """Show all runs in the folders RUNS over time, where their figures changed, and what changed with them.
 
@@ -34,25 +44,26 @@ def history(
     changed for the worse the last time that they changed. A change needs five runs on both sides.
     """
     from calorimeter.commands.report import refuse_unusable
+    from calorimeter.core.recorded import folders_of_runs
     from calorimeter.core.recorded.load_history import GATE
-    from calorimeter.report.history import history_record, run_folders, whole_history
+    from calorimeter.report.history import history_record, whole_history
 
     folders = runs or (Path("runs"),)
     target = output if output is not None else folders[0] / "history"
     if record is not None:
         files.refuse_other(record, re.compile(rb'\A\{"folders":\['), f"evidence of gate {GATE}")
-    run_folders.check(folders)
+    folders_of_runs.check(folders)
     if record is None:
         refuse_unusable(target)
     with terminal.status("Reading the runs …") as status:
-        collected = whole_history.collected(folders, status.update)
+        collected = whole_history.collected(folders, status.update, run, since)
         status.update("Looking for changes …")
         found = whole_history.of(folders, collected)
     for name, why in collected.left_out:
         click.echo(f"left out: {name}: {why}", err=True)
     if record is not None:
         evidence = history_record.evidence(found.folders, found.lines)
-        files.write(record, evidence.model_dump_json(), mode=files.PRIVATE)
+        files.write(record, evidence.model_dump_json())
         return
     for line in whole_history.texts(found):
         click.echo(line)

@@ -60,7 +60,10 @@ def _measure(panel: Axes, points: pd.DataFrame, levels: pd.DataFrame, key: str) 
     known = points[points[key].notna()]
     places = known.index.to_numpy()
     size = 14 if len(points) < 60 else 6
-    panel.vlines(places, known[f"{key}_low"], known[f"{key}_high"], color=colour, linewidth=0.8, alpha=0.6)
+    wide = known[known[f"{key}_low"] < known[f"{key}_high"]]
+    panel.vlines(
+        wide.index.to_numpy(), wide[f"{key}_low"], wide[f"{key}_high"], color=colour, linewidth=1.2
+    )
     panel.scatter(
         places, known[key], s=size, marker=marker, facecolor="white", edgecolor=colour, linewidth=0.8
     )

@@ -153,7 +153,7 @@ def _drawn(found: History, number: int, is_drawn: bool, output: Path) -> DrawnLi
         "run",
         "started (UTC)",
         "requests",
-        *(each.title for each in line.measures),
+        *(each.short for each in line.measures),
         "Heat",
         "HAProxy",
         "gates",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.shown_text import one_line
+from calorimeter.core.recorded import folders_of_runs
+from calorimeter.core.shown_text import one_line, quoted
 from calorimeter.report.history import run_index
 from calorimeter.report.history.run_point import RunPoint
 
@@ -42,12 +44,13 @@ class CollectedRuns:
 def collect(folders: Sequence[Path], say: Callable[[str], object] = lambda text: None) -> CollectedRuns:
     """Read the runs of some folders, from their index if it is up to date; `say` tells how far it is.
 
-    Raises `InputError` if a folder is none, is a run itself, is given twice, or holds too many runs.
+    Raises `InputError` as `folders_of_runs.check`, and if a folder holds too many runs.
     """
     found: list[PlacedRun] = []
     left_out: list[tuple[str, str]] = []
     read = 0
-    for folder in check(folders):
+    folders_of_runs.check(folders)
+    for folder in folders:
         with run_index.of(folder) as index:
             paths = _runs(folder)
             for number, path in enumerate(paths, start=1):
@@ -63,18 +66,44 @@ def collect(folders: Sequence[Path], say: Callable[[str], object] = lambda text:
     return CollectedRuns(tuple(found), tuple(sorted(left_out)), read)
 
 
-def check(folders: Sequence[Path]) -> Sequence[Path]:
-    """The folders. Raises `InputError` if one is none, is a run itself, or is given twice."""
-    real = [os.path.realpath(folder) for folder in folders]
-    for folder, place in zip(folders, real, strict=True):
-        if not folder.is_dir():
-            kind = "is no folder" if folder.exists() else "does not exist"
-            raise InputError(str(folder), kind, "valid: a folder that holds runs, such as runs")
-        if (folder / "run.json").exists():
-            raise InputError(str(folder), "is a run itself", "valid: the folder that holds runs")
-        if real.count(place) > 1:
-            raise InputError(str(folder), "is given twice", "valid: each folder once")
-    return folders
+def of_load(found: CollectedRuns, run: Path) -> CollectedRuns:
+    """The runs of the same load on the same deployment as a run, up to it, or to the end of its series.
+
+    Raises `InputError` if the run is not among them, or recorded no load.
+    """
+    place = os.path.realpath(run)
+    named = next((each for each in found.runs if os.path.realpath(each.folder) == place), None)
+    if named is None:
+        why = next((why for label, why in found.left_out if label.rpartition("/")[2] == run.name), "")
+        given = f"is left out: {why}" if why else "is not in the folder of the history"
+        raise InputError(str(run), given, "valid: a run in it")
+    point = named.point
+    if not point.requests:
+        raise InputError(str(run), "recorded no load", "valid: a run of `calorimeter run`")
+    load = (point.scenario, point.deployment, point.load)
+    chosen = [
+        each
+        for each in found.runs
+        if (each.point.scenario, each.point.deployment, each.point.load) == load
+        and each.point.requests
+        and (
+            (each.point.started_ns, each.label) <= (point.started_ns, named.label)
+            or (point.series and (each.point.series, each.point.side) == (point.series, point.side))
+        )
+    ]
+    return replace(found, runs=tuple(chosen))
+
+
+def since(found: CollectedRuns, day: str) -> CollectedRuns:
+    """The runs that began on a day (UTC) or later. Raises `InputError` for no day, and if none is left."""
+    try:
+        first_ns = int(datetime.combine(date.fromisoformat(day), time(), UTC).timestamp()) * 10**9
+    except ValueError as problem:
+        raise InputError("--since", f"{quoted(day)} given", "valid: a day, as in 2026-05-01") from problem
+    chosen = tuple(run for run in found.runs if run.point.started_ns >= first_ns)
+    if not chosen:
+        raise InputError("--since", f"no run began on {day} or later", "valid: an earlier day")
+    return replace(found, runs=chosen)
 
 
 def _runs(folder: Path) -> list[Path]:

@@ -99,10 +99,10 @@ def _made_from(run: Path) -> Iterator[tuple[str, Path]]:
 
 def read(folder: Path) -> dict[str, IndexEntry]:
     """The entries of a folder's index; none if there is no index, or one that cannot be used."""
-    with suppress(InputError, ValueError, AttributeError):
+    with suppress(InputError):
         tree = files.read_json(folder / NAME, limit=LARGEST, within=folder)
-        content = tree["content"]
-        if tree["sha256"] == _digest(content):
+        content = tree.get("content") if isinstance(tree, dict) else None
+        if content is not None and tree.get("sha256") == _digest(content):
             found = recorded_json.validated(content, IndexContent, NAME)
             return found.entries if found.reader == READER else {}
     return {}

@@ -33,20 +33,26 @@ LONGEST = 100
 
 @dataclass(frozen=True, slots=True)
 class HistoryMeasure:
-    """A figure of a run; `gated` is whether gate T4 judges its changes."""
+    """A figure of a run: its name in sentences, and in a narrow table.
+
+    `gated` is whether gate T4 judges its changes.
+    """
 
     key: str
     title: str
+    short: str
     lower_is_better: bool
     gated: bool = False
 
 
 MEASURES = (
-    HistoryMeasure("throughput", "answered as expected per second", lower_is_better=False, gated=True),
-    HistoryMeasure("p50", "response time p50", lower_is_better=True),
-    HistoryMeasure("p99", "response time p99", lower_is_better=True, gated=True),
-    HistoryMeasure("error_ratio", "not as expected", lower_is_better=True, gated=True),
-    HistoryMeasure("capacity", "capacity", lower_is_better=False),
+    HistoryMeasure(
+        "throughput", "answered as expected per second", "ok / s", lower_is_better=False, gated=True
+    ),
+    HistoryMeasure("p50", "response time p50", "p50", lower_is_better=True),
+    HistoryMeasure("p99", "response time p99", "p99", lower_is_better=True, gated=True),
+    HistoryMeasure("error_ratio", "not as expected", "not ok", lower_is_better=True, gated=True),
+    HistoryMeasure("capacity", "capacity", "capacity", lower_is_better=False),
 )
 """What a history shows, in this order. The first four are of the measured part of a run, as on its page."""
 

@@ -13,15 +13,21 @@ from calorimeter.report.history.history_record import History
 from calorimeter.report.history.run_folders import CollectedRuns
 
 
-def collected(folders: Sequence[Path], say: Callable[[str], object]) -> CollectedRuns:
-    """The runs of some folders. Raises `InputError` as `run_folders.collect`, and if there is no run."""
+def collected(
+    folders: Sequence[Path], say: Callable[[str], object], run: Path | None = None, since: str | None = None
+) -> CollectedRuns:
+    """The runs of some folders; only those of the load of `run`, and `since` a day, if these are given.
+
+    Raises `InputError` as the functions of `run_folders`, and if there is no run.
+    """
     found = run_folders.collect(folders, say)
     if not found.runs:
         first = f"; {found.left_out[0][0]}: {found.left_out[0][1]}" if found.left_out else ""
-        raise InputError(
-            str(folders[0]), f"holds no run that can be used{first}", "`calorimeter run` makes one"
-        )
-    return found
+        given = f"holds no run that can be used{first}"
+        raise InputError(str(folders[0]), given, "`calorimeter run` makes one")
+    if run is not None:
+        found = run_folders.of_load(found, run)
+    return found if since is None else run_folders.since(found, since)
 
 
 def of(folders: Sequence[Path], found: CollectedRuns) -> History:
