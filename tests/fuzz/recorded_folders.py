@@ -9,6 +9,7 @@ from tests.fuzz.case import Case
 _OF_RUNS: tuple[tuple[str, ...], ...] = (
     *((("balance", "run"), ("trace", "run", "req-1"), ("compare", "run", "run")) * 3),
     *(("compare", "run", "--baseline", "run"), ("watch", "run"), ("clean", "run", "--within", "1s")),
+    ("history", "."),
     ("report", "run"),  # takes seconds
 )
 _OF_STUDIES: tuple[tuple[str, ...], ...] = (("report", "run"), ("report", "run", "--output", "out"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,16 +14,14 @@ from pydantic import ConfigDict, Field
 
 from calorimeter.core import files, verdict
 from calorimeter.core.errors import InputError, shortened
-from calorimeter.core.recorded import recorded_json, sample_tables
-from calorimeter.core.recorded.measured_part import measured_part
+from calorimeter.core.recorded import recorded_json
 from calorimeter.core.recorded.recorded_json import Amount, Count, Time
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Outcome
 from calorimeter.report import run_integrity
 from calorimeter.report.circumstances import plain, table
-from calorimeter.report.history import run_facts
-from calorimeter.report.tables import latency
+from calorimeter.report.history import measured_figures, run_facts
 
 MOST_GATES = 500
 LONGEST = 100
@@ -96,7 +93,7 @@ def read(folder: Path) -> RunPoint:
     if why := run_integrity.why_not(about):
         raise InputError(str(folder), why)
     deployment = run.deployment() if (folder / "deployment.toml").exists() else None
-    figures, requests = _measured(run, about)
+    figures, requests = measured_figures.of(run, about)
     capacity = _capacity(folder)
     if capacity is not None and capacity.capacity is not None:
         figures["capacity"] = capacity.capacity
@@ -129,24 +126,6 @@ def _outcomes(folder: Path) -> dict[str, str]:
     if len(judged) > MOST_GATES:
         raise InputError(str(file), f"holds {len(judged):,} verdicts", f"valid: {MOST_GATES} or fewer")
     return {each.gate: each.judgement.outcome.value for each in judged}
-
-
-def _measured(run: RunDir, about: Mapping[str, Any]) -> tuple[dict[str, float], int]:
-    """The figures of all requests due in the measured part, and how many those are."""
-    samples = sample_tables.samples(run)
-    part = None if samples is None else measured_part(samples, about)
-    if samples is None:
-        return {}, 0
-    if part is None:
-        raise InputError(str(run.path), "no request was due in its measured part")
-    total = latency.operations(samples, part, None).iloc[-1]
-    figures = {
-        "throughput": float(total["rate"]),
-        "p50": float(total["response_p50"]),
-        "p99": float(total["response_p99"]),
-        "error_ratio": 1 - int(total["ok"]) / int(total["n"]),
-    }
-    return {key: value for key, value in figures.items() if math.isfinite(value)}, int(total["n"])
 
 
 def _capacity(folder: Path) -> SearchedCapacity | None:
