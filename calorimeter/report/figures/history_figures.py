@@ -52,7 +52,17 @@ def over_runs(
         style.legend(axes[[keys for keys, _ in shown].index(("p50", "p99"))], 2, layout)
     _versions(axes, versions, len(points), layout)
     _places(axes[-1], points["started"], layout)
+    _settle(figure, axes)
     return figure
+
+
+def _settle(figure: Figure, axes: list[Axes]) -> None:
+    """Lay out the panels now, and round their places: the solver's last digits differ from time to time."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for panel in axes:
+        left, bottom, width, height = (round(value, 6) for value in panel.get_position().bounds)
+        panel.set_position((left, bottom, width, height))
 
 
 def _measure(panel: Axes, points: pd.DataFrame, levels: pd.DataFrame, key: str) -> None:
