@@ -54,6 +54,8 @@ GROUPS = {
             "Compare two runs, or two sides of several runs."),
         "export": ("calorimeter.commands.export:export", "export runs/RUN --format junit",
             "Write a run in a format that other programs read."),
+        "history": ("calorimeter.commands.history:history", "history runs --gate",
+            "Show all runs over time: what changed, since when, and what changed with it."),
     },
     "Studies": {
         "capacity": ("calorimeter.commands.capacity:capacity", "capacity rest-and-cfn",

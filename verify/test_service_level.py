@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from calorimeter.core.recorded.baseline import GUIDE, no_worse
+from calorimeter.core.recorded.load_history import newest_change_is_no_worse
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import gate
 from calorimeter.gates.service_level.objectives import not_the_bottleneck, objectives_hold
-from calorimeter.gates.service_level.recorded_load import baseline, generator_of, service_of
+from calorimeter.gates.service_level.recorded_load import (
+    baseline,
+    generator_of,
+    history,
+    service_of,
+)
 
 
 @gate("T1", guide=GUIDE, needs=("recorded load",))
@@ -26,3 +32,9 @@ def test_no_worse_than_the_baseline(context: Context, judge: Judge) -> None:
 def test_the_generator_was_not_the_bottleneck(context: Context, judge: Judge) -> None:
     """The generator was not the bottleneck: it sent on time and had CPU time to spare."""
     judge(generator_of(context.recorded), not_the_bottleneck)
+
+
+@gate("T4", guide=GUIDE, needs=("recorded load", "history"))
+def test_the_newest_change_is_not_for_the_worse(context: Context, judge: Judge) -> None:
+    """The newest change in the history of this load is not for the worse."""
+    judge(history(context), newest_change_is_no_worse)

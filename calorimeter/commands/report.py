@@ -35,7 +35,7 @@ def report(run: Path | None, output: Path | None) -> None:
     opened = None if published.is_study(folder) else RunDir.open(folder)
     target = output if output is not None else folder / "report"
     refuse_unusable(target)
-    _write(_files(opened) if opened else published.made(folder), target)
+    write_report(_files(opened) if opened else published.made(folder), target)
 
 
 def _files(run: RunDir) -> Files:
@@ -48,7 +48,8 @@ def _files(run: RunDir) -> Files:
         return page.files(found)
 
 
-def _write(made: Files, target: Path) -> None:
+def write_report(made: Files, target: Path) -> None:
+    """Write the files of a report, and print where its page is."""
     from calorimeter.report import report_folder
 
     kept = report_folder.write(made, target)
@@ -124,7 +125,7 @@ def compare(
     if found.left_out:
         click.echo(f"too few samples: {', '.join(found.left_out)}")
     if output is not None:
-        _write(comparison_page.files(found), output)
+        write_report(comparison_page.files(found), output)
     if record is not None:
         files.write(record, comparison.baseline_of(found).model_dump_json())
     elif baseline:

@@ -57,7 +57,7 @@ class Context:
 
     `say` announces the step that starts now; `show` shows it. `may_break`: optional fault injection is
     allowed. `run` is the folder of an earlier run that the verdicts are added to; `baseline` are the runs
-    that it is compared with.
+    that it is compared with, `history` the folders of all runs before it.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Context:
         may_break: bool = False,
         run: RunDir | None = None,
         baseline: tuple[Path, ...] = (),
+        history: tuple[Path, ...] = (),
     ) -> None:
         self.deployment = deployment
         self.settings = settings
@@ -76,6 +77,7 @@ class Context:
         self.time_line = TimeLine()
         self.run = run
         self.baseline = baseline
+        self.history = history
         self._results: dict[Hashable, tuple[str, Any]] = {}
         self._aside: dict[Hashable, Thread] = {}
         self._injector: FaultInjector | None = None

@@ -15,6 +15,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.host import netns
+from calorimeter.core.recorded import folders_of_runs
 from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
@@ -75,12 +76,19 @@ class AcceptanceRun:
             verdicts.read(file)  # a damaged one is refused here, before the first verdict is added
         for baseline in given.baseline:
             RunDir.open(baseline)
+        for history in given.history:
+            folders_of_runs.check([history])
         deployment = cls._deployment(given, existing, [gates[gate_id] for gate_id in chosen])
         check_waivers(deployment, gates)
         level = deployment.consent.level
         may_break = level.allows(Consent.INVASIVE) and refusal(deployment, given.yes_break_it) is None
         context = Context(
-            deployment, given.settings, may_break=may_break, run=existing, baseline=given.baseline
+            deployment,
+            given.settings,
+            may_break=may_break,
+            run=existing,
+            baseline=given.baseline,
+            history=given.history,
         )
         context.preflight([gate_id for gate_id in chosen if level.allows(gates[gate_id].consent)])
         run = existing or RunDir.create(deployment, runs=given.runs, name="verify")
@@ -127,11 +135,12 @@ class AcceptanceRun:
         A gate that may not run is INCONCLUSIVE if it was named by its id, and NOT RUN if it was selected
         with its group.
         """
-        recordings = [
-            name
-            for name, given in (("recorded load", self.context.run), ("baseline", self.context.baseline))
-            if given
-        ]
+        given = {
+            "recorded load": self.context.run,
+            "baseline": self.context.baseline,
+            "history": self.context.history,
+        }
+        recordings = [name for name, value in given.items() if value]
         for gate_id, named in chosen.items():
             gate = GATES[gate_id]
             why = why_not_run(gate, self.deployment, recordings, yes_break_it)

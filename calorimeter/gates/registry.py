@@ -128,7 +128,11 @@ def missing_files(deployment: Deployment, gate: Gate) -> str | None:
     return " and no ".join(missing) or None
 
 
-RECORDINGS = {"recorded load": "a recorded load (--run RUN)", "baseline": "a baseline (--baseline RUN)"}
+RECORDINGS = {
+    "recorded load": "a recorded load (--run RUN)",
+    "baseline": "a baseline (--baseline RUN)",
+    "history": "the folder of earlier runs (--history RUNS)",
+}
 """Needs of gates that an earlier run recorded → how to give them. Such a gate touches no deployment."""
 
 

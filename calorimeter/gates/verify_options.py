@@ -73,6 +73,9 @@ OPTIONS: dict[str, Option] = {
     "baseline": Option(
         "Earlier run that --run is compared with (gate T2); may be repeated.", "RUN", Path, "append", ()
     ),
+    "history": Option(
+        "Folder of runs that --run is the newest of (gate T4); may be repeated.", "RUNS", Path, "append", ()
+    ),
     "fast": Option(
         "A first look in about a minute: gates that inject faults or load, or wait long, run only if named "
         "by their ids, and fewer sources, visits, calls and stacks are used; each verdict says so.",
@@ -108,6 +111,7 @@ class Given:
     yes_break_it: bool = False
     timings: bool = False
     baseline: tuple[Path, ...] = ()
+    history: tuple[Path, ...] = ()
     summary: Path | None = None
     collected: frozenset[str] | None = None
 
@@ -117,7 +121,7 @@ class Given:
     ) -> Self:
         """From a value for each of `OPTIONS`. Raises InputError for more visits than memory can hold."""
         others = {name: values[name] for name in OPTIONS if name not in Settings.names()}
-        others["baseline"] = tuple(others["baseline"])
+        others |= {name: tuple(others[name]) for name in ("baseline", "history")}
         usual = FAST if values["fast"] else Settings()
         settings = replace(
             usual, **{name: value for name in Settings.names() if (value := values[name]) is not None}

@@ -51,6 +51,7 @@ verify {} --gates A
 verify deployment.toml --gates x --runs {}
 verify --run {} --gates T
 verify --run run --gates T --baseline {}
+verify --run run --gates T4 --history {}
 verify --run run --gates T1 --summary {}
 verify --run run --gates T1 --junitxml {}
 fault {} --fault rest-1:kill@0s+1s
@@ -66,6 +67,10 @@ export run --format har -o {}
 export run --format hdr -o {}
 export run --format junit -o {}
 export run --format sarif -o {}
+history {}
+history . --output {}
+history . --record {} --run run
+history . --run {}
 capacity {}.toml
 capacity capacity-mix --deployment {}
 capacity capacity-mix --runs {}

@@ -52,7 +52,9 @@ def test_command_has_the_options_of_the_run(options: Given, deployment: Path | N
     assert (parsed["gates"], parsed["run"], parsed["runs"]) == ("H2", options.run, options.runs)
     assert parsed["baseline"] == options.baseline
     assert parsed["yes_break_it"] == options.yes_break_it
-    again = Given.of(None, {**dict.fromkeys(OPTIONS), "baseline": (), "fast": False, **parsed})
+    again = Given.of(
+        None, {**dict.fromkeys(OPTIONS), "baseline": (), "history": (), "fast": False, **parsed}
+    )
     assert (again.settings, again.fast) == (options.settings, options.fast)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from calorimeter.report import page, page_content, report_folder
+from calorimeter.report.history import history_page, run_folders, whole_history
+from tests.report.history.many_runs import slower_since
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -43,6 +45,14 @@ def test_chromium_opens_the_page_without_complaint(module_builder: Any, tmp_path
     """The page opens in headless Chromium without a console message or a request outside."""
     report_folder.write(page.files(page_content.collect(module_builder.run)), tmp_path / "report")
     assert _opened(tmp_path / "report" / "index.html", tmp_path) == ([], [])
+
+
+def test_chromium_opens_a_history_without_complaint(tmp_path: Path) -> None:
+    """So does the page of many runs."""
+    runs = slower_since(tmp_path / "runs", 12, 6)
+    found = whole_history.of([runs], run_folders.collect([runs]))
+    report_folder.write(history_page.files(found, tmp_path / "history"), tmp_path / "history")
+    assert _opened(tmp_path / "history" / "index.html", tmp_path) == ([], [])
 
 
 def test_chromium_reports_errors_and_requests(tmp_path: Path) -> None:

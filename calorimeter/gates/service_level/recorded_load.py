@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -15,8 +15,10 @@ from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_generator as generators
 from calorimeter.core.recorded.baseline import Baseline
+from calorimeter.core.recorded.load_history import LoadHistory
 from calorimeter.core.recorded.run_series import runs_of_side
 from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.toml import Model
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.service_level.objectives import PERCENTS, GeneratorRecord, ServiceLevel
@@ -25,6 +27,8 @@ from calorimeter.workload.scenario import Scenario
 
 COMPARE_S = 3600.0
 """Time limit of a comparison; a hundred million samples take some minutes per run."""
+
+M = TypeVar("M", bound=Model)
 
 
 def service_of(run: RunDir) -> ServiceLevel:
@@ -93,21 +97,35 @@ def baseline(context: Context) -> Baseline:
     """
     left = [path for run in context.baseline for path in runs_of_side(run)]
     right = runs_of_side(context.recorded.path)
+    words = [word for path in dict.fromkeys(left) for word in ("--baseline", str(path))]
+    return _recorded_by("compare", [*map(str, right), *words], Baseline)
+
+
+def history(context: Context) -> LoadHistory:
+    """Evidence of T4: the runs of the same load as the run, up to it, in the folders of the history.
+
+    `calorimeter history` finds them, so that a page and the gate cannot differ. Raises
+    `EvidenceUnavailable` if the run is not among them.
+    """
+    folders = map(str, context.history)
+    return _recorded_by("history", [*folders, "--run", str(context.recorded.path)], LoadHistory)
+
+
+def _recorded_by(command: str, words: list[str], model: type[M]) -> M:
+    """The evidence that a command of the suite records; `EvidenceUnavailable` with its message if none."""
     with tempfile.TemporaryDirectory() as scratch:
-        record = Path(scratch) / "baseline.json"
-        words = [word for path in dict.fromkeys(left) for word in ("--baseline", str(path))]
-        command = [sys.executable, "-m", "calorimeter", "compare", *map(str, right), *words]
+        record = Path(scratch) / f"{command}.json"
         done = subprocess.run(
-            [*command, "--record", str(record)],
+            [sys.executable, "-m", "calorimeter", command, *words, "--record", str(record)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPARE_S, check=False,
         )  # fmt: skip
         try:
-            return Baseline.model_validate_json(files.read(record))
+            return model.model_validate_json(files.read(record))
         except files.MissingFileError:
             error = (done.stderr.strip().splitlines() or ["ended without a message"])[-1]
-            raise EvidenceUnavailable("compare", error.removeprefix("calorimeter: ")) from None
+            raise EvidenceUnavailable(command, error.removeprefix("calorimeter: ")) from None
         except ValidationError as problem:
-            raise EvidenceUnavailable("compare", f"left no record of a comparison: {problem}") from None
+            raise EvidenceUnavailable(command, f"left no record of its evidence: {problem}") from None
 
 
 def _scenario(run: RunDir) -> Scenario:

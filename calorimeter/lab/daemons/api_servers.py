@@ -26,7 +26,7 @@ from {application} import application
 _THREADS = 64
 """Threads of an API. A call that waits for an engine holds one for up to `rpc_response_timeout`: without
 engines 5 calls a second (gate E8) hold 50 at each of two APIs for 20 s. With 16 the proxy's health checks
-wait behind them, the APIs go DOWN, and clients get no answer at all (seen with Heat 27, gates E7 and E8)."""
+wait behind them, the APIs go DOWN, and clients get no answer at all (seen with Heat 27, E7 and E8)."""
 
 _KEEP_ALIVE_S = 30
 
