@@ -156,6 +156,10 @@ UNVERIFIED = (
 )
 
 
+LARGEST_AUTHORITIES = 4 * 2**20
+"""Bytes of a file of certificate authorities; a distribution's has a quarter of a million."""
+
+
 class Tls(Model):
     """How TLS servers are verified: by the system's certificate authorities, or by those in `ca_file`."""
 
@@ -171,7 +175,7 @@ class Tls(Model):
         """The text of `ca_file`; None without one. Raises InputError if it is empty or cannot be read."""
         if self.ca_file is None:
             return None
-        text = files.read_text(self.ca_file)
+        text = files.read_text(self.ca_file, limit=LARGEST_AUTHORITIES)
         if not text.strip():
             raise InputError(f"tls.ca_file {self.ca_file}", "is empty", "valid: certificates in PEM")
         return text

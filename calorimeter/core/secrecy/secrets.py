@@ -14,6 +14,9 @@ from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.host import ownership
 from calorimeter.core.toml import Model
 
+LARGEST = 2**20
+"""Bytes of a file of secrets."""
+
 
 class Secret(Model):
     """Where a secret is: `{ env = "NAME" }`, or `{ file = "secrets.toml", key = "NAME" }`.
@@ -54,7 +57,7 @@ class Secret(Model):
         assert self.file is not None and self.key is not None
         path = folder / self.file
         try:
-            tree = tomllib.loads(files.read_text(path))
+            tree = tomllib.loads(files.read_text(path, limit=LARGEST))
         except ValueError as problem:
             raise InputError(str(path), "is not a TOML file of secrets") from problem
         ownership.require_private(path)
