@@ -159,14 +159,14 @@ def _status() -> int:
             f"calorimeter: {quoted(str(problem.filename))}: cannot be used ({problem.strerror})", err=True
         )
         status = 2
-    except click.exceptions.NoArgsIsHelpError as problem:
-        problem.show()
-        path = problem.ctx.command_path if problem.ctx else "calorimeter"
-        click.echo(f"{path}: a command is missing; the commands are listed above", err=True)
-        status = 2
     except click.UsageError as problem:
         path = problem.ctx.command_path if problem.ctx else "calorimeter"
-        click.echo(f"{path}: {problem.format_message().removesuffix('.')}; see `{path} --help`", err=True)
+        if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+            problem.show()
+            why = "a command is missing; the commands are listed above"
+        else:
+            why = f"{problem.format_message().removesuffix('.')}; see `{path} --help`"
+        click.echo(f"{path}: {why}", err=True)
         status = 2
     except click.ClickException as problem:
         click.echo(f"calorimeter: {problem.format_message()}", err=True)

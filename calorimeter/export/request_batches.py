@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import recorded_tables
-from calorimeter.core.recorded.recorded_json import LATEST_NS
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.core.recorded.sample_stream import MOST_LENGTH_NS, MOST_NAMES, MOST_TAKEN_NS
+from calorimeter.core.recorded.sample_stream import MOST_NAMES, RequestTimes, taken_ns
 from calorimeter.core.statistics import Ints
 
 TIMES = ("scheduled_ns", "sent_ns", "done_ns", "error")
@@ -27,7 +26,7 @@ class RequestBatch:
     """Samples of one file, with the durations that all formats have in common.
 
     `rows` has the columns that were asked for. `response_ns` counts from the moment a request was due,
-    `service_ns` from the moment it was sent; neither is negative. Both mean nothing for a request that was
+    `service_ns` from the moment it was sent; neither is negative, and both are 0 for a request that was
     `never` sent.
     """
 
@@ -43,20 +42,13 @@ def request_batches(run: RunDir, columns: Sequence[str] = ()) -> Iterator[Reques
 
     Raises InputError if the run has none, or holds times that no request has.
     """
-    first = last = None
+    times = RequestTimes(str(run.path / "samples"))
+    batch = None
     for rows in row_batches(run, "samples", tuple(dict.fromkeys((*TIMES, *columns)))):
         batch = _timed(rows)
-        first = min(int(batch.due_ns.min()), first or LATEST_NS)
-        last = max(int(batch.due_ns.max()), last or 0)
-        taken = batch.response_ns[~batch.never]
-        if first <= 0 or last - first > MOST_LENGTH_NS or taken.max(initial=0) > MOST_TAKEN_NS:
-            raise InputError(
-                str(run.path / "samples"),
-                "holds times that no request has (due before 1970, answered hours later, or a year apart)",
-                "valid: what `calorimeter run` wrote",
-            )
+        times.check(batch.due_ns, batch.response_ns, batch.service_ns)
         yield batch
-    if last is None:
+    if batch is None:
         raise InputError(str(run.path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
 
 
@@ -68,7 +60,7 @@ def row_batches(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[pa.R
 def _timed(rows: pa.RecordBatch) -> RequestBatch:
     due, sent, done = (_ints(rows.column(name)) for name in TIMES[:3])
     never = is_error(rows, "dropped")
-    return RequestBatch(rows, due, np.maximum(done - due, 0), np.maximum(done - sent, 0), never)
+    return RequestBatch(rows, due, taken_ns(done, due, never), taken_ns(done, sent, never), never)
 
 
 def is_error(rows: pa.RecordBatch, error: str) -> Flags:

@@ -111,7 +111,7 @@ class Context:
         self.show(text)
 
     def begin_aside(self, experiment: Callable[[Context], object]) -> None:
-        """Begin a shared experiment in a thread; `settle`, and its first use, wait for its end.
+        """Begin a shared experiment in a thread. It is used only after `settle` has waited for its end.
 
         It announces no step. The thread ends with the process if the context is left before.
         """

@@ -104,9 +104,7 @@ class Gate:
 
     @property
     def quick(self) -> bool:
-        """Whether a first look has it: it injects no fault, puts no load on the deployment, waits for no
-        timeout.
-        """
+        """Whether a first look has it: it injects no fault and no load, and waits for no timeout."""
         return not self.breaks and self.consent is not Consent.LOAD and self.beside is None
 
     def planned(self, deployment: Deployment, *, may_break: bool) -> list[FaultCommands]:

@@ -48,7 +48,7 @@ FROZEN = (
 
 TRANSIENT = (
     "`lab up --messaging classic`, Heat's default: queues are not durable, so work that is sent while "
-    "RabbitMQ returns can find no queue, and is lost; `durable` and `quorum` keep it"
+    "RabbitMQ returns can find no queue, and is lost"
 )
 
 LOST_TABLE = "`lab up --stick-on src`: the stick table has no peers, so it is lost with its process"

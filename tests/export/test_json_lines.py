@@ -80,12 +80,16 @@ def test_the_ledger_and_the_actions_have_their_own_columns(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("row", "why"),
-    [(None, "holds no samples"), (one("rest list", took_ms=5 * 3600e3), "times that no request has")],
+    [
+        (None, "holds no samples"),
+        (one("rest list", took_ms=5 * 3600e3), "times that no request has"),
+        ({**one("rest list"), "sent_ns": START_NS - 5 * 3600 * 10**9}, "times that no request has"),
+    ],
 )
 def test_a_run_without_usable_samples_is_one_line(
     tmp_path: Path, row: dict[str, Any] | None, why: str
 ) -> None:
-    """No samples, or one that was answered hours later."""
+    """No samples, or one that was answered hours after it was due, or sent."""
     builder = Builder(tmp_path / "run").about()
     if row:
         builder.samples(columns(row))

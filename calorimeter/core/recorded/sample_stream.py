@@ -91,6 +91,29 @@ class SampleBlock:
         )
 
 
+class RequestTimes:
+    """Refuses times that no request has; one for all samples of a run. `where` is named in the error."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._first_ns, self._last_ns = 2**63 - 1, 0
+
+    def check(self, due: Ints, *taken: Ints) -> None:
+        """Raise `InputError` for times of one request or more: when they were due, how long they took."""
+        self._first_ns = min(self._first_ns, int(due.min()))
+        self._last_ns = max(self._last_ns, int(due.max()))
+        if (
+            self._first_ns <= 0
+            or self._last_ns - self._first_ns > MOST_LENGTH_NS
+            or max(int(each.max()) for each in taken) > MOST_TAKEN_NS
+        ):
+            raise InputError(
+                self._where,
+                "holds times that no request has (due before 1970, answered hours later, or a year apart)",
+                "valid: what `calorimeter run` wrote",
+            )
+
+
 class SampleStream:
     """All samples of a run, to be read as often as needed.
 
@@ -111,7 +134,7 @@ class SampleStream:
         }
         self._kind_of = np.zeros((0, 0), dtype=np.int32)
         self.kinds: list[str] = []
-        self._first_ns, self._last_ns = 2**63 - 1, 0
+        self._times = RequestTimes(self.where)
 
     @property
     def phases(self) -> list[str]:
@@ -152,25 +175,11 @@ class SampleStream:
         due, done, error = table.pop("scheduled_ns"), table.pop("done_ns"), table.pop("error")
         never = error == ERROR_NAMES.index("dropped")
         if "sent_ns" in table:
-            table["service_ns"] = _taken(done, table.pop("sent_ns"), never)
-        response = _taken(done, due, never)
-        self._refuse_times(due, response, table.get("service_ns", response))
+            table["service_ns"] = taken_ns(done, table.pop("sent_ns"), never)
+        response = taken_ns(done, due, never)
+        self._times.check(due, response, table.get("service_ns", response))
         table["kind"] = self._kinds(table.pop("api"), table.pop("operation"))
         return SampleBlock(due_ns=due, response_ns=response, error=error, **table)
-
-    def _refuse_times(self, due: Ints, *taken: Ints) -> None:
-        self._first_ns = min(self._first_ns, int(due.min()))
-        self._last_ns = max(self._last_ns, int(due.max()))
-        if (
-            self._first_ns <= 0
-            or self._last_ns - self._first_ns > MOST_LENGTH_NS
-            or max(int(each.max()) for each in taken) > MOST_TAKEN_NS
-        ):
-            raise InputError(
-                self.where,
-                "holds times that no request has (due before 1970, answered hours later, or a year apart)",
-                "valid: what `calorimeter run` wrote",
-            )
 
     def _kinds(self, api: Codes, operation: Codes) -> Codes:
         """The codes of pairs that rows have; a pair that no row has gets none."""
@@ -224,7 +233,8 @@ def _refuse_names(where: str, what: str, count: int) -> None:
         raise InputError(where, f"names {count:,} of {what}", f"valid: {most:,}")
 
 
-def _taken(done: Ints, since: Ints, never: Mask) -> Ints:
+def taken_ns(done: Ints, since: Ints, never: Mask) -> Ints:
+    """How long requests took; never negative, and 0 for those that were `never` sent."""
     taken = done - since
     np.maximum(taken, 0, out=taken)
     taken[never] = 0

@@ -119,9 +119,9 @@ class BrokerTrial(Model):
 
         The latter were sent before the bound was over, when a call may still fail.
         """
-        served_ns = self.faults[-1].served_ns
+        judged, served_ns = self.judged(), self.faults[-1].served_ns
         content = [call for call in self.calls if served_ns and call.sent_ns >= served_ns and call.ok]
-        return [*self.judged(), *content]
+        return [*judged, *(call for call in content if call not in judged)]
 
     def unexcused(self) -> list[HeatCall]:
         """Those of them that failed."""

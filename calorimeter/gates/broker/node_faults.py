@@ -132,7 +132,6 @@ class BrokerFaultRun:
         self._during: dict[str, str] | None = None
         self._created: Stacks | None = None
         self._waited_s = 0.0
-        self._whole_ns = 0
         self._steady_ns = 0
         self._stream: CallStream
         self._left: dict[str, object] = {}
@@ -285,13 +284,13 @@ class BrokerFaultRun:
         Returns when the first of these calls was sent; 0 if the bound was over first.
         """
         until_ns = healed_ns + int((self.return_bound_s + AFTER_S) * 1e9)
+        whole_ns = 0
 
         def content() -> int:
-            whole_ns = time.time_ns() if self._whole() else 0
-            self._whole_ns = min(self._whole_ns or whole_ns, whole_ns)
-            return self._content_since_ns(self._whole_ns) if self._whole_ns else 0
+            nonlocal whole_ns
+            whole_ns = (whole_ns or time.time_ns()) if self._whole() else 0
+            return self._content_since_ns(whole_ns) if whole_ns else 0
 
-        self._whole_ns = 0
         return waiting.poll(content, (until_ns - time.time_ns()) / 1e9, every_s=0.5)
 
     def _whole(self) -> bool:

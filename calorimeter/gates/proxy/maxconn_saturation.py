@@ -34,10 +34,11 @@ from calorimeter.gates.proxy.maxconn import MaxconnSaturation, ProxySaturation, 
 from calorimeter.gates.repeated_work import RepeatedWork
 
 FEELERS = 40
-"""Visits that show which of several proxies serve: with chance alone one of two is spared once in 10^12."""
+"""Visits to each front that show which of several proxies serve."""
 
 STRAYS = 10
-"""A proxy serves if it counts more than one in so many of the connections."""
+"""A proxy serves if it counts more than one in so many of them. Of two that share the visits to one front
+by chance, one counts so few in 2 of 10 million trials (binomial)."""
 
 BEYOND = 20
 """Visits that are made while the proxy is full."""

@@ -157,6 +157,8 @@ def test_a_trial_may_end_when_service_was_seen_to_be_back() -> None:
     assert found([*stream, *back]) is Outcome.PASS
     assert found([*stream, *back[:9]]) is Outcome.INCONCLUSIVE
     assert found([*stream, *back], of=fault()) is Outcome.INCONCLUSIVE
+    after = [call(61 + n) for n in range(9)]
+    assert found([*stream, *after], of=fault(served_ns=at(61))) is Outcome.INCONCLUSIVE
     assert found([*stream, *back[:9], call(34, 1, 0)]) is Outcome.INCONCLUSIVE
     assert found([*stream, *back, call(61, 1, 0)]) is Outcome.FAIL
 
