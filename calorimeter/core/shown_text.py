@@ -83,3 +83,8 @@ def csv_cell(value: object) -> object:
     text = plain(value)
     formula = _FORMULA.match(text) or value[:1] in ("\t", "\r")
     return f"'{text}" if formula and not _NUMBER.fullmatch(text) else text
+
+
+def some(count: int, what: str) -> str:
+    """`1 run`, `2 runs`: how many there are of a thing whose word takes an s."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

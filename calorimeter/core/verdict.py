@@ -13,6 +13,7 @@ from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import recorded_json
+from calorimeter.core.shown_text import some
 from calorimeter.core.toml import Model
 
 Figure = int | float | str | bool | None
@@ -123,7 +124,7 @@ def count(verdicts: Sequence[Verdict]) -> str:
         judged = [each for each in verdicts if each.judgement.outcome is outcome]
         waived = outcome is not Outcome.PASS and sum(each.waived is not None for each in judged)
         counted += [f"{len(judged)} {outcome.value}" + f" ({waived} waived)" * bool(waived)] * bool(judged)
-    return f"{', '.join(counted) or 'nothing'} of {len(verdicts)} gate" + "s" * (len(verdicts) != 1)
+    return f"{', '.join(counted) or 'nothing'} of {some(len(verdicts), 'gate')}"
 
 
 def gate_order(gate: str) -> tuple[str, int]:

@@ -126,6 +126,7 @@ def render(template: str, context: dict[str, Any]) -> bytes:
         "seconds": seconds,
         "figure": _figure,
         "count": _count,
+        "some": shown_text.some,
         "size": circumstances.size,
         "code": lambda value: Markup(shown_text.one_line(str(value))),  # noqa: S704 - a block of code
         "shell": _shell,

@@ -19,6 +19,7 @@ from calorimeter.core import statistics
 from calorimeter.core.errors import shortened
 from calorimeter.core.recorded import load_history
 from calorimeter.core.recorded.baseline import percent
+from calorimeter.core.shown_text import some
 from calorimeter.core.verdict import Outcome
 from calorimeter.report import figure_labels, page
 from calorimeter.report.figures import history_figures, style
@@ -81,8 +82,8 @@ def _context(found: History, drawn: list[DrawnLine]) -> dict[str, Any]:
     return {
         "found": found,
         "numbers": [
-            ("runs", f"{len(found.collected.runs):,}", f"{len(found.lines)} loads"),
-            ("changes", str(len(found.events)), f"{worse} measures for the worse"),
+            ("runs", f"{len(found.collected.runs):,}", some(len(found.lines), "load")),
+            ("changes", str(len(found.events)), f"{some(worse, 'measure')} for the worse"),
             ("left out", str(len(left_out)), "see below" if left_out else ""),
         ],
         "gate": load_history.GATE,

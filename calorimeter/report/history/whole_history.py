@@ -7,7 +7,7 @@ from pathlib import Path
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_history
-from calorimeter.core.shown_text import one_line
+from calorimeter.core.shown_text import one_line, some
 from calorimeter.report.history import gate_changes, history_lines, history_record, run_folders
 from calorimeter.report.history.history_record import History
 from calorimeter.report.history.run_folders import CollectedRuns
@@ -49,7 +49,7 @@ def texts(found: History) -> Iterator[str]:
     from calorimeter.report.history.history_page import cause_texts, shown
 
     for line in found.lines:
-        yield f"{line.title}: {len(line.points)} points, {len(line.changes)} changes"
+        yield f"{line.title}: {some(len(line.points), 'point')}, {some(len(line.changes), 'change')}"
         for change in line.changes:
             level = change.change.found
             yield (
