@@ -212,13 +212,8 @@ class BrokerFaultRun:
             )
 
     def _content_since_ns(self, since_ns: int) -> int:
-        """When the first of the latest `ENOUGH_CALLS` calls was sent; 0 unless all were answered well.
-
-        Only calls that were sent after `since_ns` count. At most `MOST_OPEN` may be under way.
-        """
-        latest = [call for call in self._stream.calls() if call.sent_ns >= since_ns][-ENOUGH_CALLS:]
-        enough = len(latest) == ENOUGH_CALLS and all(call.ok for call in latest)
-        return latest[0].sent_ns if enough and self._stream.open <= MOST_OPEN else 0
+        """When the first of the latest `ENOUGH_CALLS` calls was sent; 0 unless all were answered well."""
+        return self._stream.content_since_ns(ENOUGH_CALLS, MOST_OPEN, since_ns)
 
     @property
     def return_bound_s(self) -> float:

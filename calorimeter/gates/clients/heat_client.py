@@ -197,6 +197,15 @@ class CallStream:
         """Number of calls that have not ended yet."""
         return sum(not future.done() for future in tuple(self._calls))
 
+    def content_since_ns(self, enough: int, most_open: int, since_ns: int = 0) -> int:
+        """When the first of the latest `enough` calls was sent; 0 unless all were answered well.
+
+        Only calls that were sent after `since_ns` count. At most `most_open` may be under way.
+        """
+        latest = [call for call in self.calls() if call.sent_ns >= since_ns][-enough:]
+        content = len(latest) == enough and all(call.ok for call in latest) and self.open <= most_open
+        return latest[0].sent_ns if content else 0
+
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):

@@ -83,7 +83,7 @@ class EngineFaultRun:
         self.before = trace.consumers(ENGINE)
         self.stream = CallStream(client.list_stacks, EVERY_S)
         self.refused = CallStream(client.list_refused, REFUSED_EVERY_S)
-        self.noticed_ns = 0
+        self.steady_ns = self.noticed_ns = 0
         self.healing_ns = self.healed_ns = 0
         self._gone: tuple[str, ...] = ()
         self._broken: list[CommandResult] = []
@@ -93,8 +93,10 @@ class EngineFaultRun:
     def under_calls(self, *, refused: bool = False) -> Iterator[None]:
         """Send calls at a fixed pace while the context is open, and first wait until they are answered.
 
-        With `refused`, requests that the API refuses on its own are sent too. Every fault is healed when
-        the context is left, before the calls end: those still open then find all engines alive.
+        The trial counts the calls of the first `ENOUGH_CALLS` in a row that were answered well, and later
+        ones: the first seconds of an API are not the fault's. With `refused`, requests that the API refuses
+        on its own are sent too. Every fault is healed when the context is left, before the calls end: those
+        still open then find all engines alive.
         """
         with ExitStack() as stack:
             stack.enter_context(self.stream)
@@ -108,15 +110,20 @@ class EngineFaultRun:
         time.sleep(BEFORE_S)
 
         def steady() -> bool:
-            answered = sum(call.ok for call in self.stream.calls())
-            return self.stream.open <= MOST_OPEN and answered >= ENOUGH_CALLS
+            self.steady_ns = self.stream.content_since_ns(ENOUGH_CALLS, MOST_OPEN)
+            return bool(self.steady_ns)
 
         if not self.trace.until(steady, STEADY_S):
+            ended, still_open = self.stream.calls(), self.stream.open
             raise EvidenceUnavailable(
                 self.context.deployment.rest.url,
-                f"is too slow for {1 / EVERY_S:g} calls per second even without a fault: "
-                f"{self.stream.open} calls are open",
+                f"did not answer {ENOUGH_CALLS} calls in a row, at {1 / EVERY_S:g} per second, without a "
+                f"fault: {sum(not call.ok for call in ended)} of {len(ended)} failed, {still_open} open",
             )
+
+    def calls(self) -> tuple[HeatCall, ...]:
+        """The calls that have ended, sent since the deployment was steady: earlier ones prove nothing."""
+        return tuple(call for call in self.stream.calls() if call.sent_ns >= self.steady_ns)
 
     def _on_all(self, act: Callable[[FaultCommands], CommandResult]) -> list[CommandResult]:
         """Do the same to all chosen engines at once."""
@@ -153,7 +160,7 @@ class EngineFaultRun:
         """
         if self.chosen[0].fault != "freeze":
             return self._gone
-        calls = self.trace.attributed(self.stream.calls())
+        calls = self.trace.attributed(self.calls())
         usual_s = longest_undisturbed_s(calls, self.targets.names, self.broken_ns, 0)
         patience_s = min(self.context.deployment.expect.rpc_timeout_s, usual_s + GRAIN_S)
         silent = silent_consumers(calls, self.targets.names, self.broken_ns, self.healing_ns, patience_s)
@@ -162,7 +169,7 @@ class EngineFaultRun:
     def enough_calls(self) -> bool:
         """Whether enough calls that were sent during the fault have ended."""
         began_ns = min(done.ended_ns for done in self._broken)
-        return sum(call.sent_ns > began_ns for call in self.stream.calls()) >= ENOUGH_CALLS
+        return sum(call.sent_ns > began_ns for call in self.calls()) >= ENOUGH_CALLS
 
     def heal(self) -> None:
         """End the fault, and wait until the queue has as many consumers as before."""
@@ -208,7 +215,7 @@ class EngineFaultRun:
 
     def _answering(self) -> set[str | None]:
         """The engines that answered calls sent after the healing began."""
-        after = [call for call in self.stream.calls() if call.ok and call.sent_ns > self.healing_ns]
+        after = [call for call in self.calls() if call.ok and call.sent_ns > self.healing_ns]
         return {call.engine for call in self.trace.attributed(after)}
 
     def broken_one_answers(self) -> bool:
@@ -221,7 +228,7 @@ class EngineFaultRun:
         self.trace.consumers(ENGINE)  # an engine that has just started gets its name
         self.trace.firehose.settle()
         events = self.trace.firehose.deliveries()
-        calls, struck = self.trace.attributed(self.stream.calls()), self.struck()
+        calls, struck = self.trace.attributed(self.calls()), self.struck()
         most, unmarked = _redeliveries(events)
         expect = self.context.deployment.expect
         return EngineTrial.model_validate(
@@ -378,6 +385,6 @@ def kill_all_engines(context: Context) -> EngineTrial:
             run.inject()
             trace.until(run.noticed, BACK_S)
             gone_ns = time.time_ns()
-            trace.until(lambda: any(c.sent_ns > gone_ns and not c.ok for c in run.stream.calls()), within_s)
+            trace.until(lambda: any(c.sent_ns > gone_ns and not c.ok for c in run.calls()), within_s)
             run.heal_and_await_service()
         return run.trial()
