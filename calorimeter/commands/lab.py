@@ -20,6 +20,7 @@ from calorimeter.commands.lab_options import (
 )
 from calorimeter.commands.lab_profiles import profiles
 from calorimeter.commands.lab_up import up
+from calorimeter.commands.lab_upgrade import upgrade
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds, terminal
 from calorimeter.core.errors import InputError, unknown
@@ -41,6 +42,7 @@ def _command(line: str, example: str, name: str | None = None, **attributes: Any
 
 lab.add_command(up)
 lab.add_command(profiles)
+lab.add_command(upgrade)
 
 
 HOST = option(

@@ -22,6 +22,7 @@ from calorimeter.core.expect import Expect
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.toml import Model, Name, Seconds
+from calorimeter.core.upgrade_table import UpgradeTable
 from calorimeter.core.urls import HttpUrl, LogUrl, StatsUrl, check_host
 from calorimeter.core.vrrp import Vrrp
 
@@ -240,8 +241,8 @@ class Deployment(Model):
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
     `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
-    changes the deployment's size. `control` names the driver that writes the commands of parts; `read` adds
-    them to `parts`.
+    changes the deployment's size, `upgrade` its release of Heat. `control` names the driver that writes the
+    commands of parts; `read` adds them to `parts`.
     """
 
     name: str
@@ -262,6 +263,7 @@ class Deployment(Model):
     waive: dict[str, str] = {}
     usage: str | None = None
     scale: Scaling = Scaling()
+    upgrade: UpgradeTable = UpgradeTable()
     versions: dict[str, str] = {}
 
     _path: Path = PrivateAttr(default=Path("deployment.toml"))

@@ -20,6 +20,7 @@ from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
+from calorimeter.core.upgrade_table import COMMAND_NAMES, UpgradeTable
 from calorimeter.lab import broker_faults, lab_state, part_faults, tls_files, usage
 from calorimeter.lab.daemons import haproxy, heat, keepalived, messaging, rabbitmq_node
 from calorimeter.lab.hosts import host_faults, network
@@ -100,6 +101,7 @@ def describe(lab: Lab) -> deployment.Deployment:
             statistics_lag_s=rabbitmq_node.STATISTICS_LAG_S,
             user=rabbitmq_node.user(lab),
             password=_secret("amqp"),
+            vhost=asked.vhost,
         ),
         engines=_engines(asked),
         identity=Identity(
@@ -126,6 +128,7 @@ def describe(lab: Lab) -> deployment.Deployment:
         waive=_waived(asked),
         usage=_command(lab, "usage"),
         scale=_scaling(lab),
+        upgrade=_upgrading(lab),
         versions=usage.versions(lab),
     )
 
@@ -199,6 +202,18 @@ def _scaling(lab: Lab) -> deployment.Scaling:
     return deployment.Scaling.model_validate(
         {kind: f'{_command(lab, "scale")} --{kind} "$N"' for kind in kinds}
     )
+
+
+def _upgrading(lab: Lab) -> UpgradeTable:
+    """The commands of an upgrade, each with the words of `$PART`, `$TO` and `$VHOST` that it needs."""
+    of_part = ("start", "start_beside", "remove_beside", "remove_engine")
+    base, about = _command(lab, "upgrade"), '--to "$TO" --vhost "$VHOST"'
+    commands = {
+        name: f"{base} {name.replace('_', '-')} {part}{about}"
+        for name in COMMAND_NAMES
+        for part in ['"$PART" ' if name in of_part else ""]
+    }
+    return UpgradeTable.model_validate({"release": lab.topology.heat, **commands})
 
 
 def _waived(asked: LabTopology) -> dict[str, str]:

@@ -33,6 +33,8 @@ SERVICES = ("mariadb", "memcached", "keystone")
 """Names of the parts that are not Heat's own processes, brokers or proxies."""
 
 LabCount = Annotated[int, bounds.LAB_COUNT]
+VHOST_NAME = r"^(/|[a-z0-9][a-z0-9-]{0,30})$"
+VhostName = Annotated[str, Field(pattern=VHOST_NAME)]
 LabConnections = Annotated[int, bounds.LAB_CONNECTIONS]
 BrokerCount = Annotated[int, bounds.LAB_BROKERS]
 
@@ -46,8 +48,9 @@ class LabTopology(Model):
 
     `mode` is the proxy's (default: tcp; http with TLS at its fronts, where Heat's links need its header).
 
-    `engines` counts heat-engine processes; `engines_per_host` of them share one host name and one heat.conf
-    file. `heat` is the release of all parts of Heat but those in `releases` (part → release).
+    `engines` counts heat-engine processes, numbered from `first_engine`; `engines_per_host` of them share
+    one host name and one heat.conf file. `heat` is the release of all parts of Heat but those in `releases`
+    (part → release), `vhost` RabbitMQ's virtual host of all but those in `vhosts` (part → virtual host).
     `weights`: server weights in order, the same for REST and CFN; servers beyond the list have none.
     `rpc_timeout`: Heat's rpc_response_timeout in seconds. `timeouts`: proxy timeouts that differ from the
     guide's, by name. `maxconn`: limit of the whole proxy; `server_maxconn`: limit of each server.
@@ -62,10 +65,13 @@ class LabTopology(Model):
     rest: LabCount = 2
     cfn: LabCount = 2
     engines: LabCount = 3
+    first_engine: Annotated[int, bounds.LAB_PART_NUMBER] = 1
     engines_per_host: LabCount = 1
     workers: LabCount = 1
     heat: Release = "24"
     releases: dict[str, Release] = {}
+    vhost: VhostName = "/"
+    vhosts: dict[str, VhostName] = {}
     serve: Server | None = None
     proxy: Literal["guide", "checked", "profile"] = "checked"
     proxies: Annotated[int, bounds.LAB_PROXIES] = 1
@@ -97,6 +103,10 @@ class LabTopology(Model):
     def release(self, part: str) -> Release:
         """The release of Heat that a part runs."""
         return self.releases.get(part, self.heat)
+
+    def vhost_of(self, part: str) -> str:
+        """RabbitMQ's virtual host that a part uses."""
+        return self.vhosts.get(part, self.vhost)
 
     def server(self, part: str) -> Server:
         """What serves an API."""
@@ -140,7 +150,7 @@ class LabTopology(Model):
     @property
     def engine_parts(self) -> tuple[str, ...]:
         """`engine-1`, `engine-2`, …"""
-        return _numbered("engine", self.engines)
+        return _numbered("engine", self.engines, self.first_engine)
 
     @property
     def broker_parts(self) -> tuple[str, ...]:
@@ -221,5 +231,5 @@ class LabTopology(Model):
         return ("rest", "cfn", "log", *brokers, "epmd", *SERVICES, *self.rest_parts, *self.cfn_parts)
 
 
-def _numbered(kind: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{kind}-{number}" for number in range(1, count + 1))
+def _numbered(kind: str, count: int, first: int = 1) -> tuple[str, ...]:
+    return tuple(f"{kind}-{number}" for number in range(first, first + count))

@@ -37,12 +37,12 @@ def seen_by(lab: Lab, part: str) -> SeenCluster | None:
     )
 
 
-def engine_consumers(lab: Lab) -> dict[int, int]:
-    """Process id → number of its consumers on the queue `engine`.
+def engine_consumers(lab: Lab, vhost: str) -> dict[int, int]:
+    """Process id → number of its consumers on the queue `engine` of a virtual host.
 
     oslo.messaging names each connection `PROGRAM:PID:UUID`, and a consumer's channel belongs to one.
     """
-    consumers: list[dict[str, Any]] = ask(lab, f"consumers/{quote('/', safe='')}") or []
+    consumers: list[dict[str, Any]] = ask(lab, f"consumers/{quote(vhost, safe='')}") or []
     connections: list[dict[str, Any]] = ask(lab, "connections?columns=name,user_provided_name") or []
     given = {each["name"]: str(each.get("user_provided_name", "")) for each in connections}
     names = [given.get(_connection(each), "") for each in consumers if each["queue"]["name"] == "engine"]
@@ -52,7 +52,7 @@ def engine_consumers(lab: Lab) -> dict[int, int]:
 
 def consumers_of(lab: Lab, part: str) -> int:
     """The number of an engine's consumers on the queue `engine`."""
-    counted = engine_consumers(lab)
+    counted = engine_consumers(lab, lab.topology.vhost_of(part))
     if not counted:
         return 0  # to look through all processes of the machine takes long
     return sum(counted.get(process.pid, 0) for process in processes.running(lab.folder, part))

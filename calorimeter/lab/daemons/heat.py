@@ -66,7 +66,7 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
     bind = {name: (lab.host(part), lab.port(part)) for name in ("rest", "cfn") if name == kind(part)}
     host = heat_conf_writer.HeatHost(
         host=lab.topology.host_name(part),
-        transport=rabbitmq.transport(lab),
+        transport=rabbitmq.transport(lab, lab.topology.vhost_of(part)),
         database=mariadb.url(lab, "heat"),
         auth_encryption_key=lab.secrets["auth_encryption_key"],
         identity=heat_conf_writer.KeystoneAccess(

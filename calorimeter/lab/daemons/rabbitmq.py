@@ -119,11 +119,11 @@ def reachable(lab: Lab) -> set[str]:
     return {part for part in running(lab) if not rabbitmq_node.cut_mark(lab, part).exists()}
 
 
-def transport(lab: Lab) -> str:
-    """The `transport_url` for Heat, with all nodes."""
+def transport(lab: Lab, vhost: str = "/") -> str:
+    """The `transport_url` for Heat, with all nodes; RabbitMQ's own virtual host `/` has no name in it."""
     account = f"{rabbitmq_node.user(lab)}:{lab.secrets['amqp']}"
     hosts = (f"{account}@{lab.address(name)}" for name in lab.topology.broker_ports("amqp"))
-    return f"rabbit://{','.join(hosts)}/"
+    return f"rabbit://{','.join(hosts)}/{vhost.removeprefix('/')}"
 
 
 def _listens(lab: Lab, part: str) -> bool:

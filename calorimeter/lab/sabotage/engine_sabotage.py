@@ -7,17 +7,14 @@ deployment.toml is unchanged: it describes the intended state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import requests
 
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lab_state, lock, processes
-from calorimeter.lab.daemons import broker_queries, daemon, heat, rabbitmq, rabbitmq_node
+from calorimeter.lab.daemons import broker_queries, broker_vhosts, daemon, heat, rabbitmq
 from calorimeter.lab.daemons.daemon import DaemonError
 from calorimeter.lab.lab_state import Lab, write_private
 
@@ -84,7 +81,7 @@ def sabotage(name: str, what: str) -> None:
     with lock.held(lab_state.folder(name), 30):
         lab = lab_state.open_lab(name)
         if chosen.vhost != "/":
-            _make_vhost(lab, chosen.vhost)
+            broker_vhosts.make(lab, chosen.vhost)
         part = lab.topology.engine_parts[-1]
         options = heat_conf_writer.changed(heat.conf(lab, part), chosen.options(lab))
         _restart(lab, part, options, chosen)
@@ -123,7 +120,7 @@ def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: En
     processes.kill(lab.folder, part)
     processes.kill(lab.folder, EXTRA)
     try:
-        until(lambda: not before & broker_queries.engine_consumers(lab).keys(), READY_S)
+        until(lambda: not before & broker_queries.engine_consumers(lab, lab.topology.vhost).keys(), READY_S)
         write_private(heat.own_file(lab, part), heat_conf_writer.render(options))
         process = daemon.launch(lab, heat.daemon(lab, part))
         if wanted.dies:
@@ -131,7 +128,7 @@ def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: En
         elif wanted.vhost == "/":
             until(lambda: _consumes(lab, part, part), READY_S)
         else:
-            until(lambda: _consumers(lab, wanted.vhost) > 0, READY_S)
+            until(lambda: broker_vhosts.engine_consumers(lab, wanted.vhost) > 0, READY_S)
         if wanted.extra:
             daemon.launch(lab, replace(heat.daemon(lab, part), part=EXTRA))
             until(lambda: _consumes(lab, EXTRA, part), READY_S)
@@ -143,25 +140,3 @@ def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: En
 def _consumes(lab: Lab, part: str, conf_of: str) -> bool:
     """Whether all workers of a part that has the heat.conf of `conf_of` consume."""
     return broker_queries.consumers_of(lab, part) == heat.workers(lab, conf_of)
-
-
-def _make_vhost(lab: Lab, vhost: str) -> None:
-    rights = {"configure": ".*", "write": ".*", "read": ".*"}
-    for path, body in ((f"vhosts/{vhost}", {}), (f"permissions/{vhost}/{rabbitmq_node.user(lab)}", rights)):
-        _management(lab, "PUT", path, body).raise_for_status()
-
-
-def _consumers(lab: Lab, vhost: str) -> int:
-    with suppress(requests.RequestException, ValueError):
-        listed = _management(lab, "GET", f"consumers/{vhost}").json()
-        return sum(each["queue"]["name"] == "engine" for each in listed)
-    return 0
-
-
-def _management(lab: Lab, method: str, path: str, body: object = None) -> requests.Response:
-    with requests.Session() as http:
-        http.trust_env = False
-        http.verify = lab.verify
-        http.auth = broker_queries.account(lab)
-        url = broker_queries.management_url(lab, broker_queries.answering(lab))
-        return http.request(method, f"{url}/{path}", json=body, timeout=10)
