@@ -58,6 +58,8 @@ GROUPS = {
             "Show all runs over time: what changed, since when, and what changed with it."),
     },
     "Studies": {
+        "upgrade": ("calorimeter.commands.upgrade:upgrade", "upgrade --to 25 --procedure corrected",
+                    "Upgrade Heat under load, and account for every stack."),
         "capacity": ("calorimeter.commands.capacity:capacity", "capacity rest-and-cfn",
             "Find the highest load at which all objectives hold and no backlog grows."),
         "scale": ("calorimeter.commands.scale:scale", "scale engine-wait --engines 1,2,4",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +10,15 @@ import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
 from calorimeter.commands.param_types import DurationParam, NumberParam, check_series
-from calorimeter.core import bounds, paths, shipped, statistics
-from calorimeter.core.deployment import Deployment
+from calorimeter.core import bounds, paths, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.host import netns
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.load.run import followed_load, load_processes
+from calorimeter.load.run import followed_load, load_processes, locust_command
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.load.run.followed_load import EndedLoad, follow
 from calorimeter.workload import catalogue
-
-LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
 
 OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 """Options that a single run of a series does not get as they were given."""
@@ -152,20 +147,23 @@ def _once(
     asked = (*wanted.fault, *map(parse, faults))
     described = netns.open_deployment(file)
     if wanted.load("cfn") is not None:
-        described = _with_ec2(described)
+        from calorimeter.core.login import lent_ec2
+
+        described = lent_ec2.needed(described)
     breaking = ScheduledFaults.of(described, asked, yes_break_it)
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
-    command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
-    command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
+    command = (
+        locust_command.headless(file, scenario, runs)
+        if not web
+        else locust_command.with_page(file, scenario, runs)
+    )
     command += followed_load.with_workers() if processes else []
-    command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
     sizes |= {"--allow-processes": allow_processes, "--processes": processes}
-    command += [word for name, value in sizes.items() if value for word in (name, repr(value))]
+    command += locust_command.sizes(sizes)
     ended = EndedLoad(2)
     try:
         with breaking:
-            ended = follow(command, breaking.begin)
+            ended = follow(command, lambda _: breaking.begin())
     finally:  # also if something stays broken
         if ended.run:
             breaking.keep(RunDir.open(Path(ended.run)))
@@ -178,20 +176,6 @@ def _once(
         why = f"{processes} given; not all workers were ready after {followed_load.READY_S} s"
         raise InputError("--processes", why, "valid: fewer, or more file descriptors and memory")
     return 0 if ended.status == 0 and not breaking.problem else 2
-
-
-def _with_ec2(deployment: Deployment) -> Deployment:
-    """The deployment with EC2 credentials, which the load's processes inherit. Raises InputError."""
-    from calorimeter.core.login import lent_ec2
-
-    found, why = lent_ec2.lend(deployment)
-    if why is not None:
-        raise InputError(
-            str(deployment.path),
-            f"has no EC2 credentials, and none can be made: {why}",
-            "CFN needs identity.ec2_access and identity.ec2_secret",
-        )
-    return found
 
 
 def _after_a_kill(run: str, deployment: Path) -> str:

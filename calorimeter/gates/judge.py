@@ -15,7 +15,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.host import netns
-from calorimeter.core.recorded import folders_of_runs
+from calorimeter.core.recorded import folders_of_runs, upgrade_record
 from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
@@ -135,8 +135,10 @@ class AcceptanceRun:
         A gate that may not run is INCONCLUSIVE if it was named by its id, and NOT RUN if it was selected
         with its group.
         """
+        run = self.context.run
         given = {
-            "recorded load": self.context.run,
+            "recorded load": run,
+            "recorded upgrade": run is not None and upgrade_record.is_upgrade(run),
             "baseline": self.context.baseline,
             "history": self.context.history,
         }

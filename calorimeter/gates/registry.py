@@ -128,6 +128,7 @@ def missing_files(deployment: Deployment, gate: Gate) -> str | None:
 
 RECORDINGS = {
     "recorded load": "a recorded load (--run RUN)",
+    "recorded upgrade": "a run of `calorimeter upgrade` (--run RUN)",
     "baseline": "a baseline (--baseline RUN)",
     "history": "the folder of earlier runs (--history RUNS)",
 }

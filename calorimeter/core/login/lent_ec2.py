@@ -63,6 +63,18 @@ def lend(deployment: Deployment) -> tuple[Deployment, str | None]:
     return inherited(deployment), None
 
 
+def needed(deployment: Deployment) -> Deployment:
+    """As `lend`, for a load that speaks CFN. Raises InputError if there are no EC2 credentials."""
+    found, why = lend(deployment)
+    if why is not None:
+        raise InputError(
+            str(deployment.path),
+            f"has no EC2 credentials, and none can be made: {why}",
+            "CFN needs identity.ec2_access and identity.ec2_secret",
+        )
+    return found
+
+
 def give_back(within_s: float = LEAVE_S) -> None:
     """Remove what was lent now: at its end, a command waits for it."""
     for name in (OF, ACCESS, SECRET):

@@ -10,6 +10,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 BEGUN = "load: begun "
 """The beginning of the line that Locust prints when a load begins; the run folder follows."""
@@ -49,7 +52,14 @@ def with_workers() -> list[str]:
     return [*place, "--expect-workers-max-wait", str(READY_S)]
 
 
-def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
+class BegunLoad(NamedTuple):
+    """A load that has begun: its run folder, and how to end it in order before its time."""
+
+    run: Path
+    end: Callable[[], None]
+
+
+def follow(command: list[str], begun: Callable[[BegunLoad], None]) -> EndedLoad:
     """Run Locust to its end. Signals are passed on as Ctrl-C, on which Locust ends in order.
 
     `begun` is called when a load begins. If this process is killed, the pipe to Locust's standard input
@@ -70,7 +80,7 @@ def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
             for line in _lines(locust):
                 if line.startswith(BEGUN):
                     run = line.removeprefix(BEGUN)
-                    begun()
+                    begun(BegunLoad(Path(run), partial(locust.send_signal, signal.SIGINT)))
                 elif line.startswith(ENDED):
                     run = line.removeprefix(ENDED)
             status = locust.wait()

@@ -1,0 +1,1 @@
+"""Gates U: an upgrade of Heat under load, from its record."""

@@ -1,0 +1,1 @@
+"""An upgrade of Heat, step by step, while a load runs."""
