@@ -3,6 +3,7 @@ serves what the other one made (U3), and a step that is taken back loses nothing
 
 from __future__ import annotations
 
+from calorimeter.core.shown_text import some
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run, passed
 from calorimeter.gates.upgrade.upgrade_trial import UpgradeTrial
 
@@ -39,7 +40,9 @@ def no_request_fails(trial: UpgradeTrial) -> Judgement:
     if gap := next(trial.gaps(), None):
         return inconclusive(gap, **figures)
     if requests < FEWEST_REQUESTS:
-        return inconclusive(f"{requests} requests, at least {FEWEST_REQUESTS} are needed", **figures)
+        return inconclusive(
+            f"{some(requests, 'request')}, at least {FEWEST_REQUESTS} are needed", **figures
+        )
     return passed(f"none of {requests} requests failed beyond what the procedure promises", **figures)
 
 
@@ -52,15 +55,17 @@ def no_stack_is_lost(trial: UpgradeTrial) -> Judgement:
     wrong = [*map(str, trial.record.lost), *trial.failed_stacks]
     if trial.record.lost:
         return failed(
-            f"{len(trial.record.lost)} stacks or actions never ended: {wrong[0]}", wrong, **figures
+            f"{some(len(trial.record.lost), 'accepted operation')} never ended: {wrong[0]}",
+            wrong,
+            **figures,
         )
     if trial.failed_stacks:
-        return failed(f"{len(trial.failed_stacks)} stacks failed: {wrong[0]}", wrong, **figures)
+        return failed(f"{some(len(trial.failed_stacks), 'stack')} failed: {wrong[0]}", wrong, **figures)
     if gap := next(trial.gaps(), None):
         return inconclusive(gap, **figures)
     if trial.accepted < FEWEST_STACKS:
         return inconclusive(
-            f"{trial.accepted} stacks were accepted, at least {FEWEST_STACKS} are needed", **figures
+            f"{some(trial.accepted, 'stack')} accepted, at least {FEWEST_STACKS} are needed", **figures
         )
     return passed(f"all {trial.accepted} stacks that were accepted became final, none failed", **figures)
 
@@ -105,7 +110,7 @@ def taking_back_loses_nothing(trial: UpgradeTrial) -> Judgement:
     }
     wrong = [*map(str, lost), *(f"{each.step.planned}: {text}" for each in back for text in each.examples)]
     if wrong:
-        return failed(f"{len(wrong)} losses while steps were taken back: {wrong[0]}", wrong, **figures)
+        return failed(f"while steps were taken back: {wrong[0]}", wrong, **figures)
     if trial.failed_before:
         return inconclusive("requests failed before the upgrade began", **figures)
     if not back:
@@ -114,4 +119,6 @@ def taking_back_loses_nothing(trial: UpgradeTrial) -> Judgement:
         return inconclusive(f"{unended[0].planned} was not done", **figures)
     if not figures["requests"]:
         return inconclusive("no request was due while steps were taken back", **figures)
-    return passed(f"{len(back)} steps were taken back; no request failed and no stack was lost", **figures)
+    return passed(
+        f"{some(len(back), 'step')} taken back; no request failed and no stack was lost", **figures
+    )
