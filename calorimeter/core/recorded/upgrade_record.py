@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from calorimeter.core.files import MissingFileError
 from calorimeter.core.recorded import recorded_json
-from calorimeter.core.recorded.recorded_json import Duration, Time
+from calorimeter.core.recorded.recorded_json import LATEST_NS, Count, Duration, Time
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 
@@ -84,7 +86,8 @@ class LostStack(Model):
     """A stack that was accepted and never became final, with the last message of its request that was seen.
 
     `engine` is the process that the message was delivered to; empty if it never was, or is unknown. `step`
-    is what was done when the message was published, or when it was delivered.
+    is what was done when the message was delivered, else published; `silent_s` is how long after that no
+    message of the stack was seen, until the end of the recording.
     """
 
     stack: str
@@ -99,6 +102,7 @@ class LostStack(Model):
     delivered_ns: Time = 0
     engine: str = ""
     step: str = ""
+    silent_s: Duration = 0.0
 
     def __str__(self) -> str:
         if not self.method:
@@ -106,6 +110,14 @@ class LostStack(Model):
         where = f"delivered to {self.engine or 'an engine'}" if self.delivered_ns else "never delivered"
         when = f" in {self.step}" if self.step else ""
         return f"{self.stack}: {self.method} on {self.vhost}, {where}{when}"
+
+
+class EngineWork(Model):
+    """Messages that an engine got: second since the epoch → how many."""
+
+    engine: str
+    vhost: str
+    seconds: dict[Annotated[int, Field(ge=0, le=LATEST_NS // 10**9)], Count] = {}
 
 
 class UpgradeRecord(Model):
@@ -128,6 +140,7 @@ class UpgradeRecord(Model):
     steps: tuple[UpgradeStep, ...] = ()
     crossed: tuple[CrossedStack, ...] = ()
     lost: tuple[LostStack, ...] = ()
+    work: tuple[EngineWork, ...] = ()
     untraced: tuple[str, ...] = ()
     whole: bool = False
     provoked: bool = False

@@ -8,6 +8,9 @@ from calorimeter.core.recorded.upgrade_record import LostStack, UpgradeRecord, U
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure
 
+SILENT_S = 60.0
+"""A stack that had no message for so long is stuck; its resources take no time of their own."""
+
 
 class StepRequests(Model):
     """The load's requests that were due from a step's begin until the next one's.
@@ -43,6 +46,10 @@ class UpgradeTrial(Model):
     def of(self, *, back: bool) -> tuple[StepRequests, ...]:
         """The steps that took something back, or the others."""
         return tuple(each for each in self.steps if each.step.planned.back == back)
+
+    def may_go_on(self, stack: LostStack) -> bool:
+        """Whether a stack that is not final may just be slow: it had a message not long before the end."""
+        return bool(stack.delivered_ns) and stack.silent_s < SILENT_S
 
     def lost_in(self, *, back: bool) -> tuple[LostStack, ...]:
         """The stacks that were lost in steps that took something back, or in the others."""

@@ -23,7 +23,7 @@ from calorimeter.gates.evidence.stats_sources import ProxyStats, proxy_stats_if_
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.studies.upgrade import crossing
 from calorimeter.studies.upgrade.upgrade_plan import Change, command_of
-from calorimeter.studies.upgrade.upgrade_trace import UpgradeTrace, on_vhost
+from calorimeter.studies.upgrade.upgrade_trace import TOPICS, UpgradeTrace, on_vhost
 
 POLL_S = 0.25
 DRAINED_S = 30.0
@@ -31,8 +31,6 @@ DRAINED_S = 30.0
 
 QUIET_S = 3.0
 """How long queues must stay empty, beyond the age of the broker's statistics."""
-
-TOPICS = ("engine", "engine_worker")
 
 BURST, BURST_RESOURCES = 40, 20
 """Stacks, and resources of each, that come through the last API before it moves (`warned-loss`)."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.recorded.upgrade_record import LostStack, UpgradeRecord
+from calorimeter.core.recorded.upgrade_record import EngineWork, LostStack, UpgradeRecord
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import BrokerProcess, hosts
 from calorimeter.gates.evidence.firehose import Firehose
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.tracing import tracing
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+TOPICS = ("engine", "engine_worker")
 
 
 def on_vhost(deployment: Deployment, vhost: str) -> Deployment:
@@ -35,15 +39,16 @@ class _Traced:
 
 @dataclass(frozen=True, slots=True)
 class VhostMessages:
-    """The events of one virtual host, and the names of the processes at its connections."""
+    """The events of one virtual host until `ended_ns`, and the process at each of its connections."""
 
     vhost: str
     events: tuple[Delivery, ...]
     names: Mapping[str, str]
+    ended_ns: int = 0
 
 
 class UpgradeTrace:
-    """The recordings of virtual hosts. Leaving it switches tracing off where it is still on."""
+    """The recordings of virtual hosts. `close` switches tracing off where it is still on."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -51,10 +56,8 @@ class UpgradeTrace:
         self._done: list[VhostMessages] = []
         self.doubts: list[str] = []
 
-    def __enter__(self) -> UpgradeTrace:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def close(self) -> None:
+        """End all recordings."""
         for vhost in list(self._open):
             self.end(vhost)
 
@@ -94,7 +97,7 @@ class UpgradeTrace:
             connection: traced.hosts.get(process, str(process))
             for connection, process in traced.processes.items()
         }
-        self._done.append(VhostMessages(vhost, events, names))
+        self._done.append(VhostMessages(vhost, events, names, time.time_ns()))
         try:
             traced.closing.close()
         except EvidenceUnavailable as problem:
@@ -113,7 +116,8 @@ def lost_stacks(
     The last message is one that was published and never delivered, if there is one; else the one delivered
     last. Replies are no messages of the work.
     """
-    found = [*entries]
+    found, recorded = [*entries], [*recorded]
+    ended = {each.vhost: each.ended_ns for each in recorded}
     ids = {entry.request_id for entry in found if entry.request_id}
     last = _last_messages(ids, recorded)
     for entry in found:
@@ -127,8 +131,21 @@ def lost_stacks(
             update={
                 **{name: getattr(message, name) for name in _OF_MESSAGE},
                 "step": str(step.planned) if step else "",
+                "silent_s": round(max(0, ended[message.vhost] - at_ns) / 1e9, 3),
             }
         )
+
+
+def engine_work(recorded: Iterable[VhostMessages]) -> Iterator[EngineWork]:
+    """The messages that each engine got, counted by the second."""
+    for each in recorded:
+        counts: dict[str, Counter[int]] = {}
+        for event in each.events:
+            if event.kind == "deliver" and event.queue in TOPICS:
+                engine = each.names.get(event.connection, event.connection)
+                counts.setdefault(engine, Counter())[event.t_ns // 10**9] += 1
+        for engine, seconds in sorted(counts.items()):
+            yield EngineWork(engine=engine, vhost=each.vhost, seconds=dict(sorted(seconds.items())))
 
 
 _OF_MESSAGE = ("vhost", "method", "queue", "resource_id", "published_ns", "delivered_ns", "engine")

@@ -20,7 +20,7 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.load.run.followed_load import BegunLoad
 from calorimeter.studies.upgrade.step_actions import StepActions
 from calorimeter.studies.upgrade.upgrade_plan import Change
-from calorimeter.studies.upgrade.upgrade_trace import UpgradeTrace, lost_stacks
+from calorimeter.studies.upgrade.upgrade_trace import UpgradeTrace, engine_work, lost_stacks
 
 TAIL_S = 20.0
 """How long the load goes on after the last step."""
@@ -63,23 +63,23 @@ class UpgradeUnderLoad:
         self._thread.start()
 
     def end(self) -> None:
-        """End after the action that is under way; it is not interrupted itself."""
+        """End after the action that is under way, which is not interrupted; then end the trace."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self._trace.close()
 
     def _upgrade(self, load: BegunLoad) -> None:
         try:
-            with self._trace:
-                self._trace.begin(self._change.old_vhost)
-                if self._began_new_vhost():
-                    self._trace.begin(self._change.new_vhost)
-                self._stop.wait(self._lead_s)
-                actions = StepActions(self._deployment, self._change, self._trace, self._stop)
-                with actions.closing:
-                    self._steps(actions)
-                    self._await_bursts(actions)
-                    self._stop.wait(TAIL_S)
+            self._trace.begin(self._change.old_vhost)
+            if self._began_new_vhost():
+                self._trace.begin(self._change.new_vhost)
+            self._stop.wait(self._lead_s)
+            actions = StepActions(self._deployment, self._change, self._trace, self._stop)
+            with actions.closing:
+                self._steps(actions)
+                self._await_bursts(actions)
+                self._stop.wait(TAIL_S)
         except Exception as problem:
             self._say(f"the upgrade ended: {type(problem).__name__}: {problem}")
             raise
@@ -137,8 +137,10 @@ class UpgradeUnderLoad:
         if self._run is None:
             return None
         entries = [*_never_final(self._run), *self._lost_in_bursts()]
-        lost = tuple(lost_stacks(entries, self._trace.messages(), self.record))
-        self._update(lost=lost, untraced=tuple(self._trace.doubts))
+        messages = self._trace.messages()
+        lost = tuple(lost_stacks(entries, messages, self.record))
+        work = tuple(engine_work(messages))
+        self._update(lost=lost, work=work, untraced=tuple(self._trace.doubts))
         if self.record.whole:
             with suppress(InputError):  # the load was ended because the upgrade was done
                 self._run.note(stopped="ended")

@@ -67,7 +67,7 @@ def trial(steps: tuple[StepRequests, ...] = STEPS, **more: Any) -> UpgradeTrial:
 
 
 LOST = LostStack(
-    stack="s-7", stack_id="7", accepted_ns=S, vhost="/", method="check_resource", delivered_ns=2 * S,
+    stack="s-7", stack_id="7", accepted_ns=S, vhost="/", method="check_resource", delivered_ns=2 * S, silent_s=90,
     engine="engine-1", step="step 1, stop engine-1",
 )  # fmt: skip
 
@@ -178,3 +178,13 @@ def test_u4_is_inconclusive_without_requests_or_if_a_step_failed(more: dict[str,
     """Nothing was seen, or it was not taken back."""
     found = taking_back_loses_nothing(trial((requests(1, "stop", back=True, **more),)))
     assert found.outcome is Outcome.INCONCLUSIVE
+
+
+def test_u2_does_not_blame_slow_engines() -> None:
+    """A stack that had a message shortly before the end may have gone on; one never delivered did not."""
+    slow = LOST.model_copy(update={"silent_s": 12.0})
+    found = no_stack_is_lost(trial(lost=(slow,)))
+    assert (found.outcome, found.figures["stacks_lost"]) == (Outcome.INCONCLUSIVE, 1)
+    assert found.why == "1 operation still went on: the engines are too slow for this load"
+    never = slow.model_copy(update={"delivered_ns": 0})
+    assert no_stack_is_lost(trial(lost=(slow, never))).outcome is Outcome.FAIL
