@@ -19,13 +19,16 @@ from calorimeter.report.figures import (
     rate_figures,
     share_bars,
     style,
+    upgrade_figures,
 )
 from calorimeter.report.figures.style import Marks, Plot
 from calorimeter.report.load_tables import LoadTables
 from calorimeter.report.page_content import GateEvidence, PageContent, PollTables, SharesTable
 from calorimeter.report.tables.polls import union
+from calorimeter.report.tables.upgrade_steps import UpgradeTables
 
 SECTIONS = (
+    UPGRADE := "Upgrade, step by step",
     OVER_TIME := "Throughput and latency over time",
     AGAINST_LOAD := "Throughput and latency against load",
     DISTRIBUTION := "Latency distribution",
@@ -73,6 +76,8 @@ def of(found: PageContent) -> list[PageFigure]:
     """The figures that the data of a run allow."""
     marks = _marks(found)
     figures = list(_of_load(found.load, marks)) if found.load else []
+    if found.load and found.upgrade:
+        figures.insert(0, _upgrade(found.upgrade, found.load, found.polled, marks))
     if found.backends:
         figures.append(_shares("backends", "Share per backend", "source addresses", found.backends))
     if found.engines:
@@ -316,6 +321,23 @@ def _of_polls(polls: PollTables, marks: Marks, end_s: float) -> Iterator[PageFig
             "resident memory.",
             partial(polled_figures.processes, polls.processes, marks, end_s),
         )
+
+
+def _upgrade(
+    upgrade: UpgradeTables, load: LoadTables, polled: PollTables | None, marks: Marks
+) -> PageFigure:
+    return PageFigure(
+        "upgrade",
+        UPGRADE,
+        upgrade.heading,
+        "A bar is a step, from its begin until its effect was seen; orange ones took something back, red "
+        "ones were not done. Below: requests that failed, percentiles of the successes, messages that "
+        "engines got on each virtual host, and stacks that were accepted and not yet seen final. From "
+        "evidence/upgrade.json, gate U1, the samples and the ledger.",
+        partial(
+            upgrade_figures.over_time, upgrade, load, polled.stacks if polled else pd.DataFrame(), marks
+        ),
+    )
 
 
 def _time_line(steps: pd.DataFrame) -> Iterator[PageFigure]:

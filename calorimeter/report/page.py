@@ -61,6 +61,8 @@ def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
             tables[name] = shares.table
     tables["endings"] = found.endings
     tables["timings"] = found.gate_steps
+    if found.upgrade is not None:
+        tables |= {"upgrade": found.upgrade.steps, "upgrade-messages": found.upgrade.work}
     detected = [
         trial.detections.assign(trial=trial.file, fault=trial.fault) for trial in found.evidence.trials
     ]

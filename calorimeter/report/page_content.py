@@ -26,10 +26,12 @@ from calorimeter.report.tables import (
     gate_evidence,
     polls,
     shares,
+    upgrade_steps,
     watch_files,
 )
 from calorimeter.report.tables.gate_steps import gate_steps
 from calorimeter.report.tables.stack_durations import stack_durations
+from calorimeter.report.tables.upgrade_steps import UpgradeTables
 from calorimeter.report.tables.watch_files import WatchTables
 from calorimeter.report.time_axis import TimeAxis
 
@@ -94,6 +96,7 @@ class PageContent:
     backends: SharesTable | None
     engines: SharesTable | None
     gate_steps: pd.DataFrame
+    upgrade: UpgradeTables | None
     files: tuple[DataFile, ...]
     gaps: tuple[str, ...]
 
@@ -137,6 +140,7 @@ def collect(run: RunDir) -> PageContent:
         backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
         gate_steps=gate_steps(_or_gap(gaps, gate_times.read, run.path) or GateTimes()),
+        upgrade=_or_gap(gaps, upgrade_steps.of_run, run, loaded.axis) if loaded else None,
         files=data_files(run.path),
         gaps=tuple(gaps),
     )

@@ -67,7 +67,8 @@ def trial(steps: tuple[StepRequests, ...] = STEPS, **more: Any) -> UpgradeTrial:
 
 
 LOST = LostStack(
-    stack="s-7", stack_id="7", accepted_ns=S, vhost="/", method="check_resource", delivered_ns=2 * S, silent_s=90,
+    stack="s-7", stack_id="7", accepted_ns=S, vhost="/", method="check_resource", delivered_ns=2 * S,
+    silent_s=90,
     engine="engine-1", step="step 1, stop engine-1",
 )  # fmt: skip
 
