@@ -154,13 +154,13 @@ def _run(deployment: Deployment, file: Path, load: str, record: UpgradeRecord, r
     from calorimeter.core.login import lent_ec2
     from calorimeter.load.run import locust_command
     from calorimeter.load.run.followed_load import follow
-    from calorimeter.studies.upgrade.upgrade_plan import Change
+    from calorimeter.studies.upgrade.upgrade_plan import ReleaseChange
     from calorimeter.studies.upgrade.upgrade_under_load import UpgradeUnderLoad
 
     scenario = catalogue.read(catalogue.find(load))
     if scenario.load("cfn") is not None:
         deployment = lent_ec2.needed(deployment)
-    change = Change(record.from_release, record.to_release, record.old_vhost, record.new_vhost)
+    change = ReleaseChange(record.from_release, record.to_release, record.old_vhost, record.new_vhost)
     lead_s = scenario.warm_up_s + STEADY_S
     beside = UpgradeUnderLoad(deployment, change, record, lead_s, lambda line: click.echo(line, err=True))
     try:

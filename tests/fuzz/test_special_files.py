@@ -54,6 +54,9 @@ verify --run run --gates T --baseline {}
 verify --run run --gates T4 --history {}
 verify --run run --gates T1 --summary {}
 verify --run run --gates T1 --junitxml {}
+upgrade --deployment {} --to 25
+upgrade --deployment deployment.toml --to 25 --procedure {}.toml
+upgrade --deployment deployment.toml --resume {}
 fault {} --fault rest-1:kill@0s+1s
 fault deployment.toml --schedule {} --yes-break-it
 report {}

@@ -21,7 +21,7 @@ STEPS = (
     *("requests", "failed", "unexcused", "lost", "note"),
 )
 """Columns of the steps. `from_s` is seconds since the first request; `requests`, `failed` and `unexcused`
-are those of gate U1's evidence (NaN without it); `lost` counts stacks whose last message was in the step."""
+are those of gate U1's evidence (NaN without it), `lost` those stacks whose last message was in the step."""
 
 MOST_STEPS = 500
 

@@ -22,7 +22,7 @@ from calorimeter.gates.evidence.proxy_state import ServerStat
 from calorimeter.gates.evidence.stats_sources import ProxyStats, proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.studies.upgrade import crossing
-from calorimeter.studies.upgrade.upgrade_plan import Change, command_of
+from calorimeter.studies.upgrade.upgrade_plan import ReleaseChange, command_of
 from calorimeter.studies.upgrade.upgrade_trace import TOPICS, UpgradeTrace, on_vhost
 
 POLL_S = 0.25
@@ -42,7 +42,9 @@ class StepActions:
     Raises `CommandFailed` if a command fails, or its effect does not come in time, and CancelledError.
     """
 
-    def __init__(self, deployment: Deployment, change: Change, trace: UpgradeTrace, cancel: Event) -> None:
+    def __init__(
+        self, deployment: Deployment, change: ReleaseChange, trace: UpgradeTrace, cancel: Event
+    ) -> None:
         self._deployment = deployment
         self._change = change
         self._trace = trace

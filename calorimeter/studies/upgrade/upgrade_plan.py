@@ -23,7 +23,7 @@ INVERSE: dict[str, str] = {"start-beside": "remove-beside", "add-vhost": "remove
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ReleaseChange:
     """From which release on which virtual host to which."""
 
     from_release: str
@@ -34,7 +34,7 @@ class Change:
 
 def change(
     deployment: Deployment, given_from: str | None, to: str, procedure: Procedure, vhost: str | None
-) -> Change:
+) -> ReleaseChange:
     """The change that is asked for. Raises InputError if a release is unknown, or not that of the file."""
     runs = deployment.upgrade.release
     start = given_from or runs
@@ -53,10 +53,10 @@ def change(
     new = (vhost or f"heat-{to}") if procedure.own_vhost else old
     if procedure.own_vhost and new == old:
         raise InputError("--vhost", f"{new!r} given, which is in use", "valid: a new virtual host")
-    return Change(start, to, old, new)
+    return ReleaseChange(start, to, old, new)
 
 
-def why_unsupported(asked: Change) -> str | None:
+def why_unsupported(asked: ReleaseChange) -> str | None:
     """Why Heat does not support this change; None if it does.
 
     Heat's guide: "Upgrades are only supported one series at a time." On one virtual host, engines of both
@@ -75,7 +75,7 @@ def why_unsupported(asked: Change) -> str | None:
 
 
 def plan(
-    procedure: Procedure, deployment: Deployment, asked: Change, *, take_back: bool = False
+    procedure: Procedure, deployment: Deployment, asked: ReleaseChange, *, take_back: bool = False
 ) -> tuple[PlannedStep, ...]:
     """All steps in order. Raises InputError if parts or commands are missing.
 

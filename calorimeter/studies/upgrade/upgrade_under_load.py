@@ -19,7 +19,7 @@ from calorimeter.gates.clients.stacks import Stacks
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.load.run.followed_load import BegunLoad
 from calorimeter.studies.upgrade.step_actions import StepActions
-from calorimeter.studies.upgrade.upgrade_plan import Change
+from calorimeter.studies.upgrade.upgrade_plan import ReleaseChange
 from calorimeter.studies.upgrade.upgrade_trace import UpgradeTrace, engine_work, lost_stacks
 
 TAIL_S = 20.0
@@ -39,7 +39,7 @@ class UpgradeUnderLoad:
     def __init__(
         self,
         deployment: Deployment,
-        change: Change,
+        change: ReleaseChange,
         record: UpgradeRecord,
         lead_s: float,
         say: Callable[[str], None],

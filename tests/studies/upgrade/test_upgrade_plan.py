@@ -9,7 +9,13 @@ import pytest
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
 from calorimeter.studies.upgrade import procedure, upgrade_plan
-from calorimeter.studies.upgrade.upgrade_plan import Change, change, command_of, plan, why_unsupported
+from calorimeter.studies.upgrade.upgrade_plan import (
+    ReleaseChange,
+    change,
+    command_of,
+    plan,
+    why_unsupported,
+)
 
 PART = """
 [[parts]]
@@ -48,7 +54,7 @@ remove_engine = "remove $PART"
 
 NAMES = ("engine-1", "engine-2", "engine-3", "rest-1", "rest-2", "cfn-1", "cfn-2")
 
-TO_25 = Change("24", "25", "/", "heat-25")
+TO_25 = ReleaseChange("24", "25", "/", "heat-25")
 
 
 def cloud(tmp_path: Path, text: str = FILE, names: tuple[str, ...] = NAMES) -> Deployment:
@@ -166,7 +172,7 @@ def test_what_heat_does_not_support_has_a_reason(tmp_path: Path) -> None:
     """One release at a time; on one virtual host only releases whose engines speak alike."""
     deployment = cloud(tmp_path)
     own, one = procedure.find("heat"), procedure.find("one-vhost")
-    assert change(deployment, None, "25", one, None) == Change("24", "25", "/", "/")
+    assert change(deployment, None, "25", one, None) == ReleaseChange("24", "25", "/", "/")
     assert why_unsupported(change(deployment, None, "25", own, None)) is None
     assert why_unsupported(change(deployment, None, "25", one, None)) is None
     assert "skips 1 release;" in str(why_unsupported(change(deployment, None, "26", own, None)))
