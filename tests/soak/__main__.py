@@ -65,6 +65,10 @@ SOAKS = {
         "tests.soak.over_ssh",
         "gates that break parts of the guide's sample over ssh, by commands that [control] writes",
     ),
+    "upgrades": (
+        "tests.soak.upgrades",
+        "upgrades under load: stacks accounted for, failed requests, losses where they are provoked",
+    ),
     "remedy": (
         "tests.soak.remedy",
         "gate H9 and a frozen broker, with and without the deeper health check",
