@@ -36,7 +36,7 @@ def old() -> Iterator[Deployment]:
 
 
 def test_a_whole_upgrade_loses_nothing(old: Deployment, tmp_path: Path) -> None:
-    """The corrected procedure, with a step back: all gates pass, and the lab is one of Heat 25 afterwards."""
+    """The corrected procedure, with a step back: all gates pass, and the lab is one of Heat 25 then."""
     command = [sys.executable, "-m", "calorimeter", "upgrade", "--deployment", str(old.path), "--to", "25"]
     command += ["--procedure", "corrected", "--take-back", "--runs", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
