@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("install", "sync-database", "add-vhost", "remove-vhost"),
-    *("start", "start-beside", "remove-beside", "remove-engine"),
+    *("start", "start-beside", "remove-beside", "remove-engine", "reload", "reload-alone"),
 )
 
 OF_A_PART = ACTIONS[4:]
@@ -38,7 +38,9 @@ def upgrade(action: str, part: str | None, to: str | None, vhost: str | None, na
     install makes the environment of a release; sync-database runs its `heat-manage db_sync`; add-vhost and
     remove-vhost change RabbitMQ; start starts the stopped PART as the release on the virtual host;
     start-beside starts one more engine beside the engine PART, and remove-beside removes it again;
-    remove-engine stops PART, the first or the last engine, for good. Each may be repeated.
+    remove-engine stops PART, the first or the last engine, for good; reload starts a new HAProxy for PART
+    that takes over the listening sockets of the old one, reload-alone one that binds its own. Each may be
+    repeated.
     """
     from calorimeter.lab import release_change
     from calorimeter.lab.lab_topology import VHOST_NAME
@@ -63,6 +65,8 @@ def upgrade(action: str, part: str | None, to: str | None, vhost: str | None, na
         "start": lambda: release_change.start_as(opened, str(part), release, place),
         "start-beside": lambda: release_change.start_beside(opened, str(part), release, place),
         "remove-beside": lambda: release_change.remove_beside(opened, place),
+        "reload": lambda: release_change.reload_proxy(opened, str(part), alone=False),
+        "reload-alone": lambda: release_change.reload_proxy(opened, str(part), alone=True),
         "remove-engine": lambda: release_change.remove_engine(opened, str(part)),
         "remove-vhost": lambda: release_change.remove_vhost(opened, place),
     }

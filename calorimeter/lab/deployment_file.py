@@ -206,7 +206,7 @@ def _scaling(lab: Lab) -> deployment.Scaling:
 
 def _upgrading(lab: Lab) -> UpgradeTable:
     """The commands of an upgrade, each with the words of `$PART`, `$TO` and `$VHOST` that it needs."""
-    of_part = ("start", "start_beside", "remove_beside", "remove_engine")
+    of_part = COMMAND_NAMES[4:]
     base, about = _command(lab, "upgrade"), '--to "$TO" --vhost "$VHOST"'
     commands = {
         name: f"{base} {name.replace('_', '-')} {part}{about}"

@@ -20,7 +20,7 @@ from calorimeter.lab import (
     parts,
     processes,
 )
-from calorimeter.lab.daemons import broker_vhosts, daemon, heat, mariadb
+from calorimeter.lab.daemons import broker_vhosts, daemon, haproxy, heat, mariadb
 from calorimeter.lab.lab_state import Lab, write_private
 from calorimeter.lab.lab_topology import LabTopology, Release
 
@@ -147,6 +147,16 @@ def remove_engine(lab: Lab, part: str) -> Lab:
     with lock.held(lab.folder, 30):
         _keep(after)
     return after
+
+
+def reload_proxy(lab: Lab, part: str, *, alone: bool) -> None:
+    """Start a new HAProxy in place of one; `alone`, it does not take over its listening sockets."""
+    if part not in lab.topology.proxy_parts:
+        raise unknown(f"lab {lab.topology.name}", "proxy", part, lab.topology.proxy_parts)
+    with lock.held(lab.folder, 30):
+        if not processes.running(lab.folder, part):
+            raise processes.not_running(part)
+        haproxy.reload(lab, part, alone=alone)
 
 
 def why_not(topology: LabTopology, release: Release) -> str | None:

@@ -32,6 +32,11 @@ def of_backend(backend: Backend, tls: Tls) -> OwnAddress:
     return OwnAddress(address(backend.address), tls_front.verifying(tls) if backend.tls else None)
 
 
+def of_front(api: Api, tls: Tls) -> OwnAddress:
+    """Where clients reach an API: the proxy's front."""
+    return OwnAddress(api.front, tls_front.verifying(tls) if api.parts.scheme == "https" else None)
+
+
 def own_address(api: Api, server: str, tls: Tls) -> OwnAddress | None:
     """Where the backend of an API with this name listens; None if the API has none of this name."""
     return next((of_backend(backend, tls) for backend in api.backends if backend.name == server), None)

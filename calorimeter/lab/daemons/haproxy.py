@@ -253,10 +253,15 @@ def _serves(lab: Lab, part: str) -> bool:
     return all(readiness.accepts(lab.host(api), lab.port(api)) for api in SECTIONS)
 
 
-def reload(lab: Lab, part: str = ONLY, cancel: Event | None = None) -> None:
-    """Start a new process that takes over the listening sockets; the old one finishes its sessions."""
+def reload(lab: Lab, part: str = ONLY, cancel: Event | None = None, *, alone: bool = False) -> None:
+    """Start a new process that takes over the listening sockets; the old one finishes its sessions.
+
+    With `alone` it binds sockets of its own beside those of the old one (SO_REUSEPORT), as it does where
+    the stats socket has no `expose-fd listeners`.
+    """
     old = [str(process.pid) for process in processes.running(lab.folder, part)]
-    argv = [str(lab.programs.haproxy), "-f", str(conf(lab, part)), "-x", str(stats(lab, part)), "-sf", *old]
+    sockets = [] if alone else ["-x", str(stats(lab, part))]
+    argv = [str(lab.programs.haproxy), "-f", str(conf(lab, part)), *sockets, "-sf", *old]
     run(lab, part, argv, 30, cancel=cancel)
 
 

@@ -14,18 +14,21 @@ from calorimeter.core.toml import Model, Name
 Action = Literal[
     "install", "sync-database", "add-vhost", "remove-vhost",
     "drain", "stop", "start", "undrain", "start-beside", "remove-engine",
-    "await-quiet", "cross", "burst", "run",
+    "reload", "reload-alone", "start-again", "await-quiet", "cross", "burst", "run",
 ]  # fmt: skip
 """What a step does to each of its parts, or once if it has none."""
 
 OF_PARTS: frozenset[Action] = frozenset(
-    ("drain", "stop", "start", "undrain", "start-beside", "remove-engine")
+    (
+        *("drain", "stop", "start", "undrain", "start-beside", "remove-engine"),
+        *("reload", "reload-alone", "start-again"),
+    )
 )
 """Actions that need parts."""
 
 Parts = Literal[
     "engines", "engines but the last", "last engine",
-    "apis", "first apis", "other apis", "other apis but the last", "last api",
+    "apis", "first apis", "other apis", "other apis but the last", "last api", "proxies", "brokers",
 ]  # fmt: skip
 """Which parts of a deployment; `first apis` are the first REST API and the first CFN API."""
 
@@ -37,8 +40,8 @@ class ProcedureStep(Model):
 
     A step waits for each action's effect, `within_s` (s) at most. `may_fail_s` is for how long (s) from its
     begin requests may fail, as the procedure promises. `command` is that of the action `run`. `reversible`:
-    `--take-back` takes the step back, and does it again. `why` is the procedure's own sentence, or the
-    reason for the step.
+    `--take-back` takes the step back, and does it again. `times` is how often all of it is done. `why` is
+    the procedure's own sentence, or the reason for the step.
     """
 
     title: Name
@@ -48,6 +51,7 @@ class ProcedureStep(Model):
     may_fail_s: Annotated[float, bounds.SECONDS] | Literal[0] = 0
     command: str | None = None
     reversible: bool = False
+    times: Annotated[int, bounds.REPEATS] = 1
     why: str = ""
 
     @model_validator(mode="after")
@@ -61,11 +65,15 @@ class ProcedureStep(Model):
 
 
 class Procedure(Model):
-    """The steps of an upgrade, in order. `source` says where they are from, `about` what they promise."""
+    """The steps of an upgrade, in order. `source` says where they are from, `about` what they promise.
+
+    `of` is what is upgraded: only Heat changes its release, and may have a virtual host of its own.
+    """
 
     name: Name
     about: str
     source: str = ""
+    of: Literal["heat", "haproxy", "rabbitmq"] = "heat"
     provokes: bool = False
     steps: tuple[ProcedureStep, ...] = Field(min_length=1)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from threading import Event
 
 from calorimeter.core import waiting
@@ -12,7 +13,7 @@ from calorimeter.core.deployment import Backend, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults import shell_command
 from calorimeter.core.faults.shell_command import CommandFailed
-from calorimeter.core.recorded.upgrade_record import CrossedStack, PlannedStep
+from calorimeter.core.recorded.upgrade_record import CrossedStack, PlannedStep, UpgradeStep
 from calorimeter.gates.clients import own_address
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.clients.stacks import Stacks
@@ -39,18 +40,25 @@ BURST, BURST_RESOURCES = 40, 20
 class StepActions:
     """Carries out steps on one deployment. Each method ends when the step took effect.
 
-    Raises `CommandFailed` if a command fails, or its effect does not come in time, and CancelledError.
+    `done` are the steps of an upgrade that this one continues. Raises `CommandFailed` if a command fails,
+    or its effect does not come in time, and CancelledError.
     """
 
     def __init__(
-        self, deployment: Deployment, change: ReleaseChange, trace: UpgradeTrace, cancel: Event
+        self,
+        deployment: Deployment,
+        change: ReleaseChange,
+        trace: UpgradeTrace,
+        cancel: Event,
+        done: Sequence[UpgradeStep] = (),
     ) -> None:
         self._deployment = deployment
         self._change = change
         self._trace = trace
         self._cancel = cancel
         self._stats: tuple[ProxyStats, ...] = proxy_stats_if_visible(deployment)
-        self._moved: list[str] = []
+        self._moved = [each.planned.part for each in done if self._moves(each.planned)]
+        self._consumers = self._counted(change.old_vhost)
         self.crossed: list[CrossedStack] = []
         self.bursts: list[Stacks] = []
         self.closing = ExitStack()
@@ -82,7 +90,15 @@ class StepActions:
             "start": self._await_serving,
             "start-beside": self._await_consumers,
             "undrain": self._await_up,
+            "reload": self._await_front,
+            "reload-alone": self._await_front,
+            "start-again": self._await_whole,
         }
+
+    def _moves(self, step: PlannedStep) -> bool:
+        """Whether a step moves an API to the new release."""
+        forward = step.action == "start" and not step.back and step.release == self._change.to_release
+        return forward and step.kind != "engine"
 
     # Effects
 
@@ -91,14 +107,13 @@ class StepActions:
         if not self._stats:
             return "no proxy shows its connections: none was waited for"
         left = waiting.poll(
-            lambda: self._connections(step), min(DRAINED_S, step.within_s),
+            partial(self._connections, step), min(DRAINED_S, step.within_s),
             enough=lambda count: count == 0, every_s=POLL_S, cancel=self._cancel,
         )  # fmt: skip
         return f"{left} connections of clients were still open" if left else ""
 
     def _connections(self, step: PlannedStep) -> int:
-        found = self._servers(step)
-        return sum(server.scur or 0 for server in found)
+        return sum(server.scur or 0 for server in self._servers(step))
 
     def _servers(self, step: PlannedStep) -> list[ServerStat]:
         api = self._deployment.api(step.kind)
@@ -123,9 +138,33 @@ class StepActions:
         backend = self._backend(step)
         where = own_address.of_backend(backend, self._deployment.tls)
         self._until(step, lambda: own_address.serves(where), "does not answer")
-        if step.release == self._change.to_release and not step.back:
+        if self._moves(step):
             self._moved.append(step.part)
         return ""
+
+    def _await_front(self, step: PlannedStep) -> str:
+        front = own_address.of_front(self._deployment.rest, self._deployment.tls)
+        self._until(step, lambda: own_address.serves(front), "does not answer")
+        return ""
+
+    def _await_whole(self, step: PlannedStep) -> str:
+        """Every node of the broker runs, and the queue `engine` has as many consumers as before."""
+        with BrokerApi.of(self._deployment) as api:
+
+            def whole() -> bool:
+                nodes = api.nodes()
+                apart = any(node.partitions or not node.running for node in nodes)
+                return not apart and len(api.engine_consumers()) >= self._consumers
+
+            self._until(step, whole, "is not back with all consumers")
+        return ""
+
+    def _counted(self, vhost: str) -> int:
+        try:
+            with BrokerApi.of(on_vhost(self._deployment, vhost)) as api:
+                return len(api.engine_consumers())
+        except EvidenceUnavailable:
+            return 0
 
     def _await_consumers(self, step: PlannedStep) -> str:
         with BrokerApi.of(on_vhost(self._deployment, step.vhost)) as api:

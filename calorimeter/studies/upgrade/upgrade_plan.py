@@ -33,10 +33,18 @@ class ReleaseChange:
 
 
 def change(
-    deployment: Deployment, given_from: str | None, to: str, procedure: Procedure, vhost: str | None
+    deployment: Deployment, given_from: str | None, to: str | None, procedure: Procedure, vhost: str | None
 ) -> ReleaseChange:
     """The change that is asked for. Raises InputError if a release is unknown, or not that of the file."""
     runs = deployment.upgrade.release
+    old = deployment.broker.vhost if deployment.broker else "/"
+    if procedure.of != "heat":
+        if to is not None:
+            given = f"{to} given with procedure {procedure.name!r}, which leaves Heat as it is"
+            raise InputError("--to", given, "valid: without it")
+        return ReleaseChange(runs or "", runs or "", old, old)
+    if to is None:
+        raise InputError("--to", "not given", f"valid: {', '.join(RELEASES[1:])}")
     start = given_from or runs
     if start is None:
         raise InputError(
@@ -49,7 +57,6 @@ def change(
         raise InputError("--from", f"{start} given, but {deployment.name!r} runs Heat {runs}")
     if RELEASES.index(to) <= RELEASES.index(start):
         raise InputError("--to", f"{to} given, which is not after {start}", "Heat has no downgrade")
-    old = deployment.broker.vhost if deployment.broker else "/"
     new = (vhost or f"heat-{to}") if procedure.own_vhost else old
     if procedure.own_vhost and new == old:
         raise InputError("--vhost", f"{new!r} given, which is in use", "valid: a new virtual host")
@@ -62,6 +69,8 @@ def why_unsupported(asked: ReleaseChange) -> str | None:
     Heat's guide: "Upgrades are only supported one series at a time." On one virtual host, engines of both
     releases also take one another's work.
     """
+    if asked.from_release == asked.to_release:
+        return None
     skipped = RELEASES.index(asked.to_release) - RELEASES.index(asked.from_release) - 1
     versions = (WORKER_RPC[asked.from_release], WORKER_RPC[asked.to_release])
     if asked.old_vhost == asked.new_vhost and versions[0] != versions[1]:
@@ -108,7 +117,7 @@ def plan(
 
     for step in procedure.steps:
         parts = _parts(deployment, step)
-        forward = [(action, part) for part in parts for action in step.do]
+        forward = [(action, part) for part in parts for action in step.do] * step.times
         add(step, list(forward))
         if take_back and step.reversible:
             add(step, [*_back(step, parts)], back=True)
@@ -118,6 +127,8 @@ def plan(
         raise InputError(str(deployment.path), f"procedure {procedure.name!r} needs {missing[0]}", _KEYS)
     return tuple(steps)
 
+
+_TWO = "a rolling upgrade needs two engines and two APIs of each kind, described with their commands"
 
 _KEYS = "docs/reference/upgrade.md lists the commands"
 
@@ -152,10 +163,12 @@ def _parts(deployment: Deployment, step: ProcedureStep) -> list[str]:
         "other apis": others,
         "other apis but the last": others[:-1],
         "last api": others[-1:],
+        "proxies": _named(deployment.parts_of("proxy")),
+        "brokers": _named(deployment.parts_of("broker")),
     }[step.parts]
     if not found:
-        few = "has too few [[parts]]: a rolling upgrade needs two engines and two APIs of each kind"
-        raise InputError(str(deployment.path), f"{few} ({step.parts!r} of {step.title!r})")
+        few = f"has too few [[parts]] for {step.parts!r} of {step.title!r}"
+        raise InputError(str(deployment.path), few, _TWO)
     return found
 
 
@@ -177,18 +190,19 @@ def command_of(deployment: Deployment, step: PlannedStep) -> str | None:
     if name is not None:
         return deployment.upgrade.command(name)
     part = next((p for p in deployment.parts if p.kind == step.kind and p.name == step.name), None)
-    found: str | None = getattr(part, step.action, None) if part and step.action in _OF_PARTS else None
+    key = _OF_PARTS.get(step.action)
+    found: str | None = getattr(part, key, None) if part and key else None
     return found
 
 
-_OF_PARTS = ("drain", "undrain", "stop")
-"""Actions whose commands `[[parts]]` have."""
+_OF_PARTS = {"drain": "drain", "undrain": "undrain", "stop": "stop", "start-again": "start"}
+"""Action → its command in `[[parts]]`."""
 
 
 def _missing(deployment: Deployment, step: PlannedStep) -> Iterator[str]:
     needs = command_name(step.action) is not None or step.action in _OF_PARTS
     if needs and not command_of(deployment, step):
         if step.action in _OF_PARTS:
-            yield f"[[parts]] {step.name}: {step.action}"
+            yield f"[[parts]] {step.name}: {_OF_PARTS[step.action]}"
         else:
             yield f"[upgrade] {command_name(step.action)}"

@@ -75,7 +75,8 @@ class UpgradeUnderLoad:
             if self._began_new_vhost():
                 self._trace.begin(self._change.new_vhost)
             self._stop.wait(self._lead_s)
-            actions = StepActions(self._deployment, self._change, self._trace, self._stop)
+            done = [step for step in self.record.steps if step.end == "done"]
+            actions = StepActions(self._deployment, self._change, self._trace, self._stop, done)
             with actions.closing:
                 self._steps(actions)
                 self._await_bursts(actions)

@@ -88,8 +88,11 @@ def test_heats_own_procedure_moves_the_last_engine_after_all_apis(tmp_path: Path
     assert (places["start"], places["await-quiet"], places["remove-vhost"]) == ("heat-25", "/", "/")
 
 
-@pytest.mark.parametrize("name", procedure.shipped())
-def test_no_engine_stops_before_the_last_api_has_moved_in_the_corrected_order(
+OF_HEAT = [name for name in procedure.shipped() if procedure.find(name).of == "heat"]
+
+
+@pytest.mark.parametrize("name", OF_HEAT)
+def test_only_the_corrected_order_stops_no_engine_before_the_last_api_has_moved(
     tmp_path: Path, name: str
 ) -> None:
     """That is what the corrected procedure is for; the others stop engines that may still get a call."""
@@ -208,3 +211,24 @@ def test_an_owners_step_runs_its_own_command(tmp_path: Path) -> None:
     deployment = cloud(tmp_path)
     (step,) = plan(procedure.find(str(file)), deployment, TO_25)
     assert (command_of(deployment, step), step.may_fail_s, step.within_s) == ("reload it", 2.5, 7)
+
+
+def test_a_proxy_and_a_broker_are_upgraded_by_the_same_step_files(tmp_path: Path) -> None:
+    """They leave Heat's release and virtual host as they are, and take no release."""
+    names = (*NAMES, "proxy-1", "broker-1", "broker-2")
+    text = FILE + 'reload = "reload $PART"\n'
+    deployment = cloud(tmp_path, text, names)
+    written = deployment.path.read_text().replace(
+        'stop = "stop broker', 'start = "start it"\nstop = "stop broker'
+    )
+    deployment.path.write_text(written)
+    deployment = read(deployment.path)
+    reload, restart = procedure.find("haproxy-reload"), procedure.find("rabbitmq-restart")
+    same = change(deployment, None, None, reload, None)
+    assert (same, why_unsupported(same)) == (ReleaseChange("24", "24", "/", "/"), None)
+    assert brief(plan(reload, deployment, same)) == ["reload proxy-1"] * 10
+    assert brief(plan(restart, deployment, same)) == [
+        "stop broker-1", "start-again broker-1", "stop broker-2", "start-again broker-2",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="leaves Heat as it is"):
+        change(deployment, None, "25", reload, None)
