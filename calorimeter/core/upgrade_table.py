@@ -22,8 +22,8 @@ class UpgradeTable(Model):
     ends when it took effect, or fails. `start` starts a part that was stopped as release $TO on $VHOST;
     `start_beside` starts another engine beside engine $PART, `remove_beside` removes it again, and
     `remove_engine` stops engine $PART for good. `reload` starts a new HAProxy that takes over the listening
-    sockets of proxy $PART (`expose-fd listeners`), `reload_alone` one that binds its own. Drain, undrain and
-    stop are commands of `[[parts]]`.
+    sockets of proxy $PART (`expose-fd listeners`), `reload_alone` one that binds its own. Drain, undrain
+    and stop are commands of `[[parts]]`.
     """
 
     release: str | None = None
