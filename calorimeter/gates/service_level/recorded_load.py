@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_generator as generators
+from calorimeter.core.recorded import objective_test
 from calorimeter.core.recorded.baseline import Baseline
 from calorimeter.core.recorded.load_history import LoadHistory
 from calorimeter.core.recorded.run_series import runs_of_side
@@ -48,6 +49,7 @@ def service_of(run: RunDir) -> ServiceLevel:
         window_s=part.length_s if part else 0.0,
         objectives=scenario.objectives,
         served=counted.served(names),
+        ended_by=test.ended.sentence if (test := objective_test.of(run.about)) and test.ended else "",
     )
 
 
