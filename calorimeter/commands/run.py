@@ -91,7 +91,8 @@ def run(
 
     With --abort-on-objective a sequential test of the percentiles and error ratios among the objectives
     ends the load once one is proven to be missed; a short spike does not end it. The run is complete and
-    readable, and the line before the last says what ended it. It takes 80 s after the warm-up or more.
+    readable, and the line before the last says what ended it. The load must last 96 s or more after its
+    warm-up.
 
     Exit status: 0 the load ran and was recorded, regardless of the answers; 1 an objective ended it early;
     2 it could not run, or a fault could not be injected or healed; 130 it was interrupted (what was

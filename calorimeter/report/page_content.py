@@ -29,6 +29,7 @@ from calorimeter.report.tables import (
     watch_files,
 )
 from calorimeter.report.tables.gate_steps import gate_steps
+from calorimeter.report.tables.growth_slopes import growth_slopes
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.watch_files import WatchTables
 from calorimeter.report.time_axis import TimeAxis
@@ -78,7 +79,7 @@ class GateEvidence:
 class PageContent:
     """The content of the page of one run.
 
-    `endings` and `gate_steps` are tables of `tables`, `gaps` are sentences about what is missing.
+    `endings`, `growth` and `gate_steps` are tables of `tables`, `gaps` are sentences about what is missing.
     """
 
     about: dict[str, Any]
@@ -93,6 +94,7 @@ class PageContent:
     evidence: GateEvidence
     backends: SharesTable | None
     engines: SharesTable | None
+    growth: pd.DataFrame
     gate_steps: pd.DataFrame
     files: tuple[DataFile, ...]
     gaps: tuple[str, ...]
@@ -123,6 +125,7 @@ def collect(run: RunDir) -> PageContent:
     proxies = {path.name: _or_gap(gaps, _text, run, path) for path in configurations}
     gaps.extend(gate_evidence.gaps(run.path / "evidence"))
     polled = _polled(watched, ledger, loaded.axis) if loaded else None
+    growth = _or_gap(gaps, growth_slopes, run)
     return PageContent(
         about=run.about,
         scenario=scenario,
@@ -136,6 +139,7 @@ def collect(run: RunDir) -> PageContent:
         evidence=_gate_evidence(run.path / "evidence", loaded, polled),
         backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
+        growth=pd.DataFrame() if growth is None else growth,
         gate_steps=gate_steps(_or_gap(gaps, gate_times.read, run.path) or GateTimes()),
         files=data_files(run.path),
         gaps=tuple(gaps),

@@ -47,7 +47,7 @@ class MissedObjective(Model):
         share = self.beyond / self.requests if self.requests else 0.0
         return (
             f"{self.objective}: {self.beyond:,} of {self.requests:,} requests ({share:.2%}) were beyond it "
-            f"after {self.at_s:.0f} s, {self.allowed:.4g} of them may be (p = {self.p:.1g} over "
+            f"after {self.at_s:.0f} s, {self.allowed * 100:.4g} % may be (p = {self.p:.1g} over "
             f"{self.batches} batches of {self.batch_s:g} s)"
         )
 

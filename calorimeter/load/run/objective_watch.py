@@ -24,8 +24,8 @@ from calorimeter.load.run.session import LoadSession
 from calorimeter.workload.scenario import Objective, Scenario
 from calorimeter.workload.stages import ramps
 
-BLOCK_S = 5.0
-"""Longer than the three seconds between two reports of a worker."""
+BLOCK_S = 6.0
+"""Twice the three seconds between two reports of a worker: a block holds two of each."""
 
 ERROR = 0.01
 """The chance that the test ends a load all of whose objectives hold."""
