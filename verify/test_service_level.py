@@ -42,7 +42,7 @@ def test_the_newest_change_is_not_for_the_worse(context: Context, judge: Judge) 
     judge(history(context), newest_change_is_no_worse)
 
 
-@gate("T5", guide=GUIDE, needs=("recorded load",))
+@gate("T5", guide=GUIDE, needs=("soak",))
 def test_nothing_grows(context: Context, judge: Judge) -> None:
     """Memory, connections, queues, table rows and latency do not grow during a long load."""
     judge(growth_of(context), nothing_grows)

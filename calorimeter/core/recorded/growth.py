@@ -6,9 +6,9 @@ The gate judges it, and the page of the run shows the slopes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,6 +32,9 @@ LEAST_WINDOWS = WINDOWS // 2
 
 LEAST_S = 600.0
 """Shorter runs are not judged: caches and pools of connections still fill up."""
+
+MOST_H = 24 * 14
+"""A longer run is not proposed."""
 
 Kind = Literal["memory", "connections", "queue", "rows", "latency", "load"]
 
@@ -107,6 +110,18 @@ class FoundSlope:
             return True
         return False if self.shown.high <= self.bound else None
 
+    @property
+    def longer(self) -> float:
+        """How many times as long a run would tell, about: bounds narrow with the 1.5th power of its length.
+
+        1 if this one tells, infinite if that is not known. A slope that may be none is taken for none.
+        """
+        if self.grows is not None:
+            return 1.0
+        room = self.bound if self.shown.low <= 0 else abs(self.bound - self.shown.estimate)
+        reach = self.shown.high - self.shown.estimate
+        return max(1.0, (reach / room) ** (2 / 3)) if room > 0 and math.isfinite(reach) else math.inf
+
     def __str__(self) -> str:
         unit = UNITS.get(self.series.kind, "")
         low, middle, high = (
@@ -118,6 +133,17 @@ class FoundSlope:
 
 def _text(value: float) -> str:
     return "unknown" if not math.isfinite(value) else f"{value:+.3g}".replace("-", "−")
+
+
+def is_soak(about: Mapping[str, Any]) -> bool:
+    """Whether a run is long enough to be judged, by what run.json notes; yes if it notes no length."""
+    noted = about.get("load")
+    if not isinstance(noted, dict):
+        return True
+    length_s, warm_up_s = noted.get("duration_s"), noted.get("warm_up_s")
+    if not isinstance(length_s, int | float) or not isinstance(warm_up_s, int | float):
+        return True
+    return length_s - warm_up_s >= LEAST_S
 
 
 def slopes(evidence: GrowthRecord) -> list[FoundSlope]:
@@ -172,10 +198,18 @@ def nothing_grows(evidence: GrowthRecord) -> Judgement:
         return failed(f"{many}; {said}", [str(each) for each in proven], **figures)
     undecided = [*open_, *(each for each in explained if each.series.kind != "rows")]
     if undecided:
-        reason = "the run is too short to tell" if open_ else "the load itself grew"
+        reason = (
+            f"the run is too short to tell{_longer(open_, evidence)}" if open_ else "the load itself grew"
+        )
         many = f"{len(undecided)} of {len(found)} series may grow faster than they may, {reason}"
         return inconclusive(f"{many}: {undecided[0]}; {said}", **figures)
     return passed(f"none of {len(found)} series grows faster than it may; {said}", **figures)
+
+
+def _longer(open_: list[FoundSlope], evidence: GrowthRecord) -> str:
+    """How long a run would tell, if that can be said."""
+    needed_h = max(each.longer for each in open_) * evidence.length_s / 3600
+    return f" (about {needed_h:.2g} h would)" if needed_h < MOST_H else ""
 
 
 def _growing_load(evidence: GrowthRecord) -> Iterator[FoundSlope]:

@@ -14,6 +14,7 @@ from calorimeter.core.recorded.growth import (
     GrowthRecord,
     Kind,
     WatchedSeries,
+    is_soak,
     nothing_grows,
     slopes,
 )
@@ -88,9 +89,11 @@ def test_a_run_that_is_too_short_or_too_noisy_is_inconclusive() -> None:
     noisy = nothing_grows(record(series("latency", 30, noise=20, name="rest.create"), *STILL[:3]))
     assert noisy.outcome is Outcome.INCONCLUSIVE
     assert noisy.why.startswith(
-        "1 of 4 series may grow faster than they may, the run is too short to tell: latency of "
-        "rest.create: "
+        "1 of 4 series may grow faster than they may, the run is too short to tell (about "
     )
+    assert " h would): latency of rest.create: " in noisy.why
+    (open_,) = [each for each in slopes(record(series("latency", 30, noise=20))) if each.grows is None]
+    assert 5 < open_.longer < 50
 
 
 def test_growth_that_has_ended_is_not_called_growth() -> None:
@@ -155,6 +158,13 @@ def test_healthy_soaks_are_hardly_ever_red(rho: float) -> None:
         ]  # fmt: skip
         red += nothing_grows(record(*watched, per_day=0.001)).outcome is Outcome.FAIL
     assert red < 4
+
+
+def test_a_load_of_ten_minutes_is_a_soak() -> None:
+    """By what run.json notes of its length; what is not known may be one."""
+    for length_s, warm_up_s, soak in ((90, 5, False), (600, 60, False), (660, 60, True), ("x", 0, True)):
+        assert is_soak({"load": {"duration_s": length_s, "warm_up_s": warm_up_s}}) is soak
+    assert is_soak({}) and is_soak({"load": []})
 
 
 def test_every_finite_record_is_judged() -> None:
