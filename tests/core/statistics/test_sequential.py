@@ -15,7 +15,7 @@ from tests.core.statistics.test_trends import wandering
 
 ERROR = 0.01
 BLOCKS = 360
-"""Half an hour of blocks of five seconds."""
+"""Thirty-six minutes of blocks of six seconds."""
 
 P_ALLOWED = ERROR / looks_within(BLOCKS)
 LOADS = 400
@@ -51,6 +51,13 @@ def test_loads_that_just_hold_are_hardly_ever_ended(allowed: float, rho: float, 
     assert ended < 10
 
 
+def test_excursions_of_minutes_end_more_loads_than_is_stated() -> None:
+    """Neighbouring blocks that correlate by 0.95 break the assumption: up to one in ten at the limit."""
+    rng = np.random.default_rng(9)
+    ended = sum(first(load(rng, 0.5, 0.95, 0.2), 0.5) is not None for _ in range(LOADS))
+    assert 4 < ended <= LOADS / 10
+
+
 @pytest.mark.parametrize(("rho", "spread"), [(0.0, 0.0), (0.5, 0.5), (0.8, 0.5)])
 def test_healthy_loads_are_never_ended(rho: float, spread: float) -> None:
     """Half of what is allowed."""
@@ -58,9 +65,10 @@ def test_healthy_loads_are_never_ended(rho: float, spread: float) -> None:
     assert all(first(load(rng, 0.005, rho, spread)) is None for _ in range(LOADS))
 
 
-@pytest.mark.parametrize(("ratio", "within"), [(0.02, 240), (0.05, 120), (0.3, 64)])
+@pytest.mark.parametrize(("ratio", "within"), [(0.02, 120), (0.05, 40), (0.3, 40)])
 def test_a_breach_is_found(ratio: float, within: int) -> None:
-    """Twice what is allowed within twenty minutes, thirty times within five, dependent or not."""
+    """At fifty requests a second: twice what is allowed within 12 minutes, five times within 4, dependent or
+    not."""
     rng = np.random.default_rng(8)
     for rho in (0.0, 0.5):
         found = [first(load(rng, ratio, rho, 0.3)) for _ in range(50)]
@@ -69,7 +77,7 @@ def test_a_breach_is_found(ratio: float, within: int) -> None:
 
 @given(st.integers(0, BLOCKS), st.integers(1, 5), st.integers(1, 1000), st.floats(0, 0.005))
 def test_a_short_spike_ends_nothing(at: int, length: int, requests: int, ratio: float) -> None:
-    """Up to 25 s in which every request fails, anywhere, also at the very beginning."""
+    """Up to 30 s in which every request fails, anywhere, also at the very beginning."""
     healthy = (requests, int(requests * ratio))
     blocks = [(requests, requests) if at <= k < at + length else healthy for k in range(BLOCKS)]
     assert first(blocks) is None
@@ -84,10 +92,10 @@ def test_a_deployment_that_is_too_slow_throughout_ends_a_load_at_the_first_look(
 
 def test_half_of_the_time_ends_a_load() -> None:
     """A deployment that fails every other minute is found once batches are longer than its rhythm."""
-    found = first((100, 100 if k // 12 % 2 else 0) for k in range(BLOCKS))
+    found = first((100, 100 if k // 10 % 2 else 0) for k in range(BLOCKS))
     assert found is not None
     number, proven = found
-    assert number * 5 <= 1200
+    assert number * 6 <= 1200
     assert proven.p <= proven.p_allowed == P_ALLOWED
 
 
