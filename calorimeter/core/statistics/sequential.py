@@ -22,8 +22,8 @@ LEAST_FREEDOM = 4
 
 SEQUENTIAL_RULE = (
     f"Counts are added up in {LEAST_BATCHES} to {MOST_BATCHES - 1} batches of equal length, which double "
-    "their length as the load goes on (dynamic batch means, Yeh and Schmeiser 2000), so that single "
-    "requests and seconds may depend on one another. In each batch the allowed share of its requests is "
+    "their length as the load goes on (dynamic batch means, Yeh and Schmeiser 2000), so that requests "
+    "and seconds within a batch may depend on one another in any way. In each batch the allowed share of its requests is "
     "subtracted from those that are beyond the limit. Student's t of the mean of these excesses, its "
     "variance enlarged by the dependence of neighbouring batches (AR(1), one standard error above its "
     "estimate), is looked at with "
