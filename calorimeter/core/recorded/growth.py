@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from calorimeter.core import statistics
-from calorimeter.core.recorded.recorded_json import Amount, Count, Duration
+from calorimeter.core.recorded.recorded_json import LONGEST_S, Amount, Count
 from calorimeter.core.statistics import Interval
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
@@ -35,6 +35,9 @@ LEAST_S = 600.0
 
 MOST_H = 24 * 14
 """A longer run is not proposed."""
+
+LEAST_RECORD_S = 1.0
+"""A shorter part gives no series."""
 
 Kind = Literal["memory", "connections", "queue", "rows", "latency", "load"]
 
@@ -79,13 +82,13 @@ class GrowthRecord(Model):
     """
 
     run: str
-    length_s: Duration
+    length_s: Annotated[float, Field(ge=LEAST_RECORD_S, le=LONGEST_S)]
     users: Count
     per_day: Amount
-    series: tuple[WatchedSeries, ...]
-    load: tuple[WatchedSeries, ...] = ()
+    series: Annotated[tuple[WatchedSeries, ...], Field(max_length=2000)]
+    load: Annotated[tuple[WatchedSeries, ...], Field(max_length=10)] = ()
     stacks: Count = 0
-    missing: tuple[str, ...] = ()
+    missing: Annotated[tuple[str, ...], Field(max_length=100)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,30 +182,29 @@ def nothing_grows(evidence: GrowthRecord) -> Judgement:
     series may grow faster, for all that the run shows; if the run is too short; or if the load itself grew,
     which explains the rest. Rows are explained by stacks that were created: Heat keeps deleted ones.
     """
-    found = slopes(evidence)
-    growing = [each for each in found if each.grows]
-    explained = [each for each in growing if _explained(each, evidence)]
-    proven = [each for each in growing if each not in explained]
-    open_ = [each for each in found if each.grows is None and not _explained(each, evidence)]
-    figures = _figures(evidence, found) | {"growing": len(proven), "undecided": len(open_)}
-    said = "; ".join(_said(evidence, found, explained))
+    found, grown = slopes(evidence), list(_growing_load(evidence))
+    rows = [
+        each for each in found if each.series.kind == "rows" and evidence.stacks and each.grows is not False
+    ]
+    growing = [each for each in found if each.grows and each not in rows]
+    open_ = [each for each in found if each.grows is None and each not in rows]
+    figures = _figures(evidence, found) | {"growing": len(growing), "undecided": len(open_)}
+    said = "; ".join(_said(evidence, found, rows, grown))
     if evidence.length_s < LEAST_S:
         short = f"{evidence.length_s:.0f} s were measured, growth is judged from {LEAST_S:.0f} s on"
         return inconclusive(short, **figures)
     if not found:
-        return inconclusive(
-            f"no series has values in {LEAST_WINDOWS} of {WINDOWS} windows; {said}", **figures
-        )
-    if proven:
-        many = f"{len(proven)} of {len(found)} series grow faster than they may: {proven[0]}"
-        return failed(f"{many}; {said}", [str(each) for each in proven], **figures)
-    undecided = [*open_, *(each for each in explained if each.series.kind != "rows")]
-    if undecided:
-        reason = (
-            f"the run is too short to tell{_longer(open_, evidence)}" if open_ else "the load itself grew"
-        )
-        many = f"{len(undecided)} of {len(found)} series may grow faster than they may, {reason}"
-        return inconclusive(f"{many}: {undecided[0]}; {said}", **figures)
+        few = f"no series has values in {LEAST_WINDOWS} of {WINDOWS} windows"
+        return inconclusive(f"{few}; {said}", **figures)
+    if growing:
+        many = f"{len(growing)} of {len(found)} series grow faster than they may"
+        if grown:
+            return inconclusive(f"{many}, but so does the load itself: {growing[0]}; {said}", **figures)
+        return failed(f"{many}: {growing[0]}; {said}", [str(each) for each in growing], **figures)
+    if open_:
+        many = f"{len(open_)} of {len(found)} series may grow faster than is allowed"
+        longer = f"the run is too short to tell{_longer(open_, evidence)}"
+        return inconclusive(f"{many}, {longer}: {open_[0]}; {said}", **figures)
     return passed(f"none of {len(found)} series grows faster than it may; {said}", **figures)
 
 
@@ -221,19 +223,17 @@ def _growing_load(evidence: GrowthRecord) -> Iterator[FoundSlope]:
                 yield found
 
 
-def _explained(found: FoundSlope, evidence: GrowthRecord) -> bool:
-    return any(_growing_load(evidence)) or (found.series.kind == "rows" and evidence.stacks > 0)
-
-
-def _said(evidence: GrowthRecord, found: list[FoundSlope], explained: list[FoundSlope]) -> Iterator[str]:
+def _said(
+    evidence: GrowthRecord, found: list[FoundSlope], rows: list[FoundSlope], grown: list[FoundSlope]
+) -> Iterator[str]:
     """What was judged and what was not, as clauses."""
     kinds = {each.series.kind for each in found}
     yield f"judged: {', '.join(text for kind, text in KINDS.items() if kind in kinds) or 'nothing'}"
     if missing := [text for kind, text in KINDS.items() if kind not in kinds]:
         yield f"not recorded: {', '.join(missing)}"
-    for each in _growing_load(evidence):
+    for each in grown:
         yield f"the load itself grew: {each}"
-    if any(each.series.kind == "rows" for each in explained):
+    if rows:
         yield f"rows grew with the {evidence.stacks:,} stacks of this load, which Heat keeps after a delete"
     if restarted := [str(each.series) for each in found if each.series.restarted]:
         yield f"restarted in between, judged since then: {', '.join(restarted)}"

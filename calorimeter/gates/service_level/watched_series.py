@@ -13,7 +13,14 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
 from calorimeter.core.host.machine import WHOLE_MACHINE
 from calorimeter.core.recorded import recorded_json, stack_tables
-from calorimeter.core.recorded.growth import KINDS, WINDOWS, GrowthRecord, Kind, WatchedSeries
+from calorimeter.core.recorded.growth import (
+    KINDS,
+    LEAST_RECORD_S,
+    WINDOWS,
+    GrowthRecord,
+    Kind,
+    WatchedSeries,
+)
 from calorimeter.core.recorded.measured_part import Span
 from calorimeter.core.recorded.recorded_json import LARGEST, LATEST_NS, LONGEST_S
 from calorimeter.core.recorded.rundir import RunDir
@@ -44,8 +51,8 @@ def growth_of(context: Context) -> GrowthRecord:
     run = context.recorded
     scenario, counted = scenario_of(run), read(run)
     part = counted.part
-    if part is None or part.length_s <= 0:
-        raise EvidenceUnavailable(str(run.path), "no request was due in the measured part of the run")
+    if part is None or part.length_s < LEAST_RECORD_S:
+        raise EvidenceUnavailable(str(run.path), "less than a second was measured")
     watched = _Windows(part)
     missing = [
         line

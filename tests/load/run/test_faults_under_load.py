@@ -142,7 +142,7 @@ def test_a_load_that_an_objective_ended_has_status_1(
     status: int,
     words: list[str],
 ) -> None:
-    """The line before the last says which; a load that failed as well, or was interrupted, keeps its status."""
+    """The line before the last says which; one that failed or was interrupted as well has that status."""
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
     commands: list[list[str]] = []
 
