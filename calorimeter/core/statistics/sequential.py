@@ -27,9 +27,9 @@ SEQUENTIAL_RULE = (
     "requests is subtracted from those that are beyond the limit. Student's t of the mean of these "
     "excesses, its variance enlarged by the dependence of neighbouring batches (AR(1), one standard error "
     f"above its estimate), is looked at with {LEAST_BATCHES}, {LEAST_BATCHES + LOOK_EVERY}, … batches. "
-    "Each look may err with the stated error divided by the number of looks of the whole load and of tested "
-    "bounds (Bonferroni), so the load as a whole errs with the stated error at most. Assumed is that "
-    "batches fluctuate around one level, and depend on earlier ones only through their neighbours, with a "
+    "Each look may err with the stated error divided by the number of looks of the whole load and of "
+    "tested bounds (Bonferroni), so the load as a whole errs with the stated error at most. Assumed "
+    "is that batches fluctuate around one level, and depend on earlier ones only through their neighbours, with a "
     "correlation of at most 0.8."
 )
 
