@@ -29,8 +29,8 @@ SEQUENTIAL_RULE = (
     f"above its estimate), is looked at with {LEAST_BATCHES}, {LEAST_BATCHES + LOOK_EVERY}, … batches. "
     "Each look may err with the stated error divided by the number of looks of the whole load and of "
     "tested bounds (Bonferroni), so the load as a whole errs with the stated error at most. Assumed "
-    "is that batches fluctuate around one level, and depend on earlier ones only through their neighbours, with a "
-    "correlation of at most 0.8."
+    "is that batches fluctuate around one level, and depend on earlier ones only through their neighbours, "
+    "with a correlation of at most 0.8."
 )
 
 

@@ -93,17 +93,24 @@ def check(scenario: Scenario) -> None:
 
 
 class ObjectiveCounts:
-    """Counts of one process with users, of requests that are due in the measured part of the load."""
+    """Counts of one process with users, of requests that are due in the measured part of the load.
+
+    As for gate T1, it begins when the warm-up after the first request is over; here, of this process.
+    """
 
     def __init__(self, session: LoadSession) -> None:
         self._session = session
         self._bounds = bounds_of(session.scenario.objectives)
         self._counts = np.zeros((len(self._bounds), 2), dtype=np.int64)
+        self._begin_ns = 0
 
     def add(self, rows: np.ndarray[Any, Any], codes: Mapping[str, Mapping[str, int]]) -> None:
         """Count rows of a recorder; `codes` are those of its columns `api`, `operation` and `error`."""
-        due = rows["scheduled_ns"]
-        measured = (due >= self._session.load_from_ns) & (due < self._session.clean_up_from_ns)
+        due, session = rows["scheduled_ns"], self._session
+        if not self._begin_ns:
+            self._begin_ns = int(due.min()) + int(session.scenario.warm_up_s * 1e9)
+        begin_ns = max(self._begin_ns, session.load_from_ns)
+        measured = (due >= begin_ns) & (due < session.clean_up_from_ns)
         good = rows["error"] == codes["error"].get("", -1)
         taken_ms = (rows["done_ns"] - due) / 1e6
         chosen: dict[str, Any] = {}

@@ -71,8 +71,10 @@ def test_a_load_that_misses_an_objective_ends_and_is_a_whole_run(tmp_path: Path,
     evidence = service_of(run)
     judged = objectives_hold(evidence)
     assert judged.outcome is Outcome.FAIL
-    # What was counted while the load ran is what is read from its samples, but for what ended since.
-    assert evidence.of("rest.list").ok >= noted.ended.requests > 0.8 * evidence.of("rest.list").ok
+    # What was counted while the load ran is what is read from its samples, but for what ended since. Each
+    # worker counts its warm-up from its own first request, the samples from the first of all.
+    ok = evidence.of("rest.list").ok
+    assert (1.0 if processes == 1 else 1.1) * ok >= noted.ended.requests > 0.8 * ok
     assert evidence.window_s == pytest.approx(noted.ended.at_s - 1, abs=3)
     assert run_integrity.why_not(about) == "a missed objective ended it early (--abort-on-objective)"
     shown = page.words(page_content.collect(run), [])["report.md"].decode()

@@ -47,7 +47,9 @@ def load(objectives: list[dict[str, Any]] = OBJECTIVES, **more: Any) -> Scenario
 
 def counts(*given: tuple[int, int, int, int, int]) -> list[tuple[int, int]]:
     """What is counted of rows, if the measured part is from 1 s to 100 s."""
-    session: Any = SimpleNamespace(scenario=load(), load_from_ns=1000 * MS, clean_up_from_ns=100_000 * MS)
+    session: Any = SimpleNamespace(
+        scenario=load(warm_up_s=0), load_from_ns=1000 * MS, clean_up_from_ns=100_000 * MS
+    )
     counter = ObjectiveCounts(session)
     counter.add(rows(*given), CODES)
     found = counter.take()
@@ -75,9 +77,18 @@ def test_warm_up_and_clean_up_do_not_count() -> None:
     assert counts(*given) == [(2, 1), (2, 1), (2, 0)]
 
 
+def test_the_warm_up_is_counted_from_the_first_request() -> None:
+    """As gate T1 does: users begin a little after their process."""
+    session: Any = SimpleNamespace(scenario=load(), load_from_ns=60_000 * MS, clean_up_from_ns=2**62)
+    counter = ObjectiveCounts(session)
+    counter.add(rows((700, 1, 0, 0, 0), (60_699, 1, 0, 0, 0), (60_700, 1, 0, 0, 0)), CODES)
+    counter.add(rows((60_000, 1, 0, 0, 0), (60_701, 1, 0, 0, 0)), CODES)
+    assert counter.take()[2] == (2, 0)
+
+
 def test_names_that_were_not_met_are_no_requests() -> None:
     """Codes are given out in order of first use: before that, nothing is of an operation."""
-    session: Any = SimpleNamespace(scenario=load(), load_from_ns=0, clean_up_from_ns=2**62)
+    session: Any = SimpleNamespace(scenario=load(warm_up_s=0), load_from_ns=0, clean_up_from_ns=2**62)
     counter = ObjectiveCounts(session)
     counter.add(rows((1, 1, 0, 0, 0)), {"api": {"cfn": 0}, "operation": {"x": 0}, "error": {"timeout": 0}})
     assert counter.take() == [(0, 0), (0, 0), (1, 1)]
