@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calorimeter.core.recorded.baseline import GUIDE, no_worse
+from calorimeter.core.recorded.growth import nothing_grows
 from calorimeter.core.recorded.load_history import newest_change_is_no_worse
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge
@@ -14,6 +15,7 @@ from calorimeter.gates.service_level.recorded_load import (
     history,
     service_of,
 )
+from calorimeter.gates.service_level.watched_series import growth_of
 
 
 @gate("T1", guide=GUIDE, needs=("recorded load",))
@@ -38,3 +40,9 @@ def test_the_generator_was_not_the_bottleneck(context: Context, judge: Judge) ->
 def test_the_newest_change_is_not_for_the_worse(context: Context, judge: Judge) -> None:
     """The newest change in the history of this load is not for the worse."""
     judge(history(context), newest_change_is_no_worse)
+
+
+@gate("T5", guide=GUIDE, needs=("soak",))
+def test_nothing_grows(context: Context, judge: Judge) -> None:
+    """Memory, connections, queues, table rows and latency do not grow during a long load."""
+    judge(growth_of(context), nothing_grows)

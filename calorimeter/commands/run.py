@@ -17,7 +17,7 @@ from calorimeter.core.host import netns
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.run import followed_load, load_processes, locust_command
 from calorimeter.load.run.faults_under_load import ScheduledFaults
-from calorimeter.load.run.followed_load import EndedLoad, follow
+from calorimeter.load.run.followed_load import EARLY, EndedLoad, follow
 from calorimeter.workload import catalogue
 
 OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
@@ -56,6 +56,9 @@ class ProcessesParam(NumberParam):
 @YES_BREAK_IT
 @click.option("--web", is_flag=True,
               help="Locust's web page on 127.0.0.1:8089; start the load there.")  # fmt: skip
+@click.option("--abort-on-objective", is_flag=True,
+              help="End the load early, with exit status 1, when an objective of the scenario can no "
+              "longer be believed to hold.")  # fmt: skip
 @click.option("--repeat", type=NumberParam(bounds.REPEATS),
               help=f"Runs per side (default: 1, with --against {statistics.MINIMUM_SIDE}).")  # fmt: skip
 @click.option("--against", metavar="OTHER",
@@ -81,13 +84,21 @@ def run(
     `compare: ` and the command that compares them. Five turns or more are compared as runs, fewer as
     windows within runs.
 
-    Exit status: 0 the load ran and was recorded, regardless of the answers; 2 it could not run, or a fault
-    could not be injected or healed; 130 it was interrupted (what was recorded until then is kept).
+    With --abort-on-objective a sequential test of the percentiles and error ratios among the objectives
+    ends the load once one is proven to be missed; a short spike does not end it. The run is complete and
+    readable, and the line before the last says what ended it. The load must last 96 s or more after its
+    warm-up.
+
+    Exit status: 0 the load ran and was recorded, regardless of the answers; 1 an objective ended it early;
+    2 it could not run, or a fault could not be injected or healed; 130 it was interrupted (what was
+    recorded until then is kept).
     """
     if repeat is None and against is None:
         return _once(scenario, **options)
-    if options["web"]:
-        raise InputError("--web", "given with --repeat or --against", "valid: for a single run")
+    for name in ("web", "abort_on_objective"):
+        if options[name]:
+            where = f"--{name.replace('_', '-')}"
+            raise InputError(where, "given with --repeat or --against", "valid: for a single run")
     from calorimeter.studies import interleaved_runs
 
     chosen = interleaved_runs.sides(scenario, paths.deployment(options["deployment"]), against)
@@ -139,6 +150,7 @@ def _once(
     faults: tuple[str, ...],
     yes_break_it: bool,
     web: bool,
+    abort_on_objective: bool,
 ) -> int:
     if processes is not None:
         load_processes.check_processes(processes, allow_processes)
@@ -157,6 +169,7 @@ def _once(
         else locust_command.with_page(file, scenario, runs)
     )
     command += followed_load.with_workers() if processes else []
+    command += ["--abort-on-objective"] if abort_on_objective else []
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
     sizes |= {"--allow-processes": allow_processes, "--processes": processes}
     command += locust_command.sizes(sizes)
@@ -167,6 +180,8 @@ def _once(
     finally:  # also if something stays broken
         if ended.run:
             breaking.keep(RunDir.open(Path(ended.run)))
+            if ended.early:
+                click.echo(f"{EARLY}{ended.early}")
             click.echo(f"run: {ended.run}")
     if ended.received:
         return 128 + ended.received
@@ -175,6 +190,8 @@ def _once(
     if processes and ended.status == 1 and not ended.run:
         why = f"{processes} given; not all workers were ready after {followed_load.READY_S} s"
         raise InputError("--processes", why, "valid: fewer, or more file descriptors and memory")
+    if ended.early and ended.status == 1 and not breaking.problem:
+        return 1
     return 0 if ended.status == 0 and not breaking.problem else 2
 
 

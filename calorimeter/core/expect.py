@@ -63,6 +63,9 @@ class Expect(Model):
     `heartbeat_s` is `heartbeat_timeout_threshold` (0: no heartbeats), `reconnect_delay_s` is
     `kombu_reconnect_delay`, `reconnect_interval_max_s` is `rabbit_interval_max`. `heartbeat_rate` is 3 in
     oslo.messaging 18; 2, the default of earlier ones, gives the longer bound.
+
+    `max_growth_per_day` is how much memory, connections, queues, table rows and latency may grow in a day
+    of constant load, as a share of their level: 1 means that they may double.
     """
 
     balance: BalanceName | None = None
@@ -85,6 +88,7 @@ class Expect(Model):
     heartbeat_rate: Count = 2
     reconnect_delay_s: Moment = 1.0
     reconnect_interval_max_s: Seconds = 30.0
+    max_growth_per_day: Annotated[float, bounds.GROWTH] = 1.0
     rest: ApiExpect = ApiExpect()
     cfn: ApiExpect = ApiExpect()
 

@@ -15,7 +15,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.host import netns
-from calorimeter.core.recorded import folders_of_runs, upgrade_record
+from calorimeter.core.recorded import folders_of_runs, growth, upgrade_record
 from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
@@ -141,6 +141,7 @@ class AcceptanceRun:
             "recorded upgrade": run is not None and upgrade_record.is_upgrade(run),
             "baseline": self.context.baseline,
             "history": self.context.history,
+            "soak": run is not None and growth.is_soak(run.about),
         }
         recordings = [name for name, value in given.items() if value]
         for gate_id, named in chosen.items():

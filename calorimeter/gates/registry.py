@@ -131,6 +131,7 @@ RECORDINGS = {
     "recorded upgrade": "a run of `calorimeter upgrade` (--run RUN)",
     "baseline": "a baseline (--baseline RUN)",
     "history": "the folder of earlier runs (--history RUNS)",
+    "soak": "a recorded load of 10 minutes or more (--run RUN)",
 }
 """Needs of gates that an earlier run recorded → how to give them. Such a gate touches no deployment."""
 

@@ -14,12 +14,10 @@ from typing import IO, Any
 
 import psutil
 
+from calorimeter.core.host.machine import WHOLE_MACHINE
 from calorimeter.lab import own_build, processes
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.lab_state import Lab
-
-MACHINE = "(this machine)"
-"""The row for the whole machine, including the load generator."""
 
 EVERY_S = 1.0
 
@@ -57,7 +55,7 @@ def _machine() -> dict[str, Any]:
     times, memory = psutil.cpu_times(), psutil.virtual_memory()
     # User time already includes the time of guests.
     busy = times.user + times.nice + times.system + times.irq + times.softirq
-    return {"part": MACHINE, "cpu_s": round(busy, 3), "rss_bytes": memory.total - memory.available}
+    return {"part": WHOLE_MACHINE, "cpu_s": round(busy, 3), "rss_bytes": memory.total - memory.available}
 
 
 def polls(lab: Lab, closing: IO[str], every_s: float = EVERY_S) -> Iterator[dict[str, Any]]:

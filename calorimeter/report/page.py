@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,7 @@ def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
         if shares is not None:
             tables[name] = shares.table
     tables["endings"] = found.endings
+    tables["growth"] = found.growth
     tables["timings"] = found.gate_steps
     if found.upgrade is not None:
         tables |= {"upgrade": found.upgrade.steps, "upgrade-messages": found.upgrade.work}
@@ -98,6 +100,7 @@ def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
         "taken": TAKEN,
         "needed": {column(percent): statistics.samples_needed(percent) for percent in PERCENTS},
         **{part.__name__: part(found) for part in page_text.PARTS},
+        "slope_rule": statistics.SLOPE_RULE,
         "rebuild": shlex.join(["calorimeter", "report", f"runs/{found.about.get('id', '')}"]),
     }
 
@@ -132,6 +135,7 @@ def render(template: str, context: dict[str, Any]) -> bytes:
         "size": circumstances.size,
         "code": lambda value: Markup(shown_text.one_line(str(value))),  # noqa: S704 - a block of code
         "shell": _shell,
+        "slope": _slope,
         "svg": Markup,  # drawn by matplotlib, with its text as outlines
     }
     environment.filters.update(filters)
@@ -151,6 +155,11 @@ def _in_markdown(value: object) -> object:
 def _shell(command: object) -> str:
     """A command as it is typed."""
     return shlex.join(map(str, command)) if isinstance(command, list | tuple) else str(command)
+
+
+def _slope(value: float) -> str:
+    """A slope or a level as text; a dash for a bound that is not known."""
+    return f"{value:.3g}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def _count(value: int) -> str:

@@ -30,6 +30,7 @@ from calorimeter.report.tables import (
     watch_files,
 )
 from calorimeter.report.tables.gate_steps import gate_steps
+from calorimeter.report.tables.growth_slopes import growth_slopes
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.upgrade_steps import UpgradeTables
 from calorimeter.report.tables.watch_files import WatchTables
@@ -80,7 +81,7 @@ class GateEvidence:
 class PageContent:
     """The content of the page of one run.
 
-    `endings` and `gate_steps` are tables of `tables`, `gaps` are sentences about what is missing.
+    `endings`, `growth` and `gate_steps` are tables of `tables`, `gaps` are sentences about what is missing.
     """
 
     about: dict[str, Any]
@@ -95,6 +96,7 @@ class PageContent:
     evidence: GateEvidence
     backends: SharesTable | None
     engines: SharesTable | None
+    growth: pd.DataFrame
     gate_steps: pd.DataFrame
     upgrade: UpgradeTables | None
     files: tuple[DataFile, ...]
@@ -126,6 +128,7 @@ def collect(run: RunDir) -> PageContent:
     proxies = {path.name: _or_gap(gaps, _text, run, path) for path in configurations}
     gaps.extend(gate_evidence.gaps(run.path / "evidence"))
     polled = _polled(watched, ledger, loaded.axis) if loaded else None
+    growth = _or_gap(gaps, growth_slopes, run)
     return PageContent(
         about=run.about,
         scenario=scenario,
@@ -139,6 +142,7 @@ def collect(run: RunDir) -> PageContent:
         evidence=_gate_evidence(run.path / "evidence", loaded, polled),
         backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
+        growth=pd.DataFrame() if growth is None else growth,
         gate_steps=gate_steps(_or_gap(gaps, gate_times.read, run.path) or GateTimes()),
         upgrade=_or_gap(gaps, upgrade_steps.of_run, run, loaded.axis) if loaded else None,
         files=data_files(run.path),

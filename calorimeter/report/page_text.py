@@ -9,6 +9,7 @@ from typing import Any
 
 from calorimeter.core import statistics
 from calorimeter.core.deployment import UNVERIFIED
+from calorimeter.core.recorded import objective_test
 from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Outcome
 from calorimeter.report import circumstances, run_integrity
@@ -20,7 +21,7 @@ from calorimeter.report.page_content import PageContent
 _KNOWN = {
     *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
     *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
-    *("templates", "keystone_verified"),
+    *("templates", "keystone_verified", objective_test.KEY),
 }
 """Keys of run.json that have a place of their own; all others are shown as they are."""
 
@@ -118,6 +119,7 @@ def run(found: PageContent) -> Rows:
         ("Stages", asked.get("stages") or None),
         ("Began and ended", f"{about.get('started')} to {about.get('ended', 'unknown')}"),
         ("Ended because", _ENDS.get(str(about.get("stopped")))),
+        ("Ended by an objective", test.sentence if (test := objective_test.of(about)) else None),
         ("Repeats", "none: one run" if turn is None else f"turn {turn} of series {about.get('series')}"),
     ]
     return [(name, plain(value)) for name, value in rows if value is not None]
@@ -193,6 +195,7 @@ def _judged_elsewhere(found: PageContent) -> list[str]:
 _ENDS = {
     "ended": "its duration had elapsed",
     "interrupted": "it was interrupted",
+    objective_test.STOPPED: "an objective was missed (--abort-on-objective)",
     "failed": "the generator failed: figures are of the requests recorded until then",
     "None": "not known: the run was killed or is still running",
 }
@@ -232,6 +235,7 @@ def method(found: PageContent) -> list[str]:
         f"Intervals are 95 % bootstraps over whole windows of {load.blocks.bin_s} s, not over requests, "
         f"and need {statistics.MINIMUM_WINDOWS} windows. This is one run: they do not show how much "
         "another run would differ.",
+        *([statistics.SEQUENTIAL_RULE] if objective_test.of(found.about) else ()),
     ]
 
 

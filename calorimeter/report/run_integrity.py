@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from calorimeter.core.recorded import objective_test
 from calorimeter.core.recorded.load_generator import clock_is_off
 
 About = Mapping[str, Any]
@@ -24,6 +25,8 @@ def why_not(about: About) -> str:
     stopped = about.get("stopped")
     if stopped == "interrupted":
         return "it was interrupted before its duration had elapsed"
+    if stopped == objective_test.STOPPED:
+        return "a missed objective ended it early (--abort-on-objective)"
     if stopped == "failed":
         return "its generator or its recording failed"
     if about.get("clean_stop") is False:
@@ -32,7 +35,12 @@ def why_not(about: About) -> str:
 
 
 def limits(about: About) -> Iterator[str]:
-    """A sentence for each worker that was lost, and for each whose clock is or may be off."""
+    """A sentence for each worker that was lost or whose clock is or may be off, and on an early end."""
+    if about.get("stopped") == objective_test.STOPPED:
+        yield (
+            "A missed objective ended the load early: the moment was chosen by what was measured, so its "
+            "figures are worse than those of a load of fixed length would be, on average."
+        )
     for each in workers(about):
         name = f"{each.get('worker')} on {each.get('host')}"
         if each.get("lost") is True:

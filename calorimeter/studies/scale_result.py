@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from calorimeter.core.host.machine import WHOLE_MACHINE
 from calorimeter.core.recorded.recorded_json import Amount, Count, Duration
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
@@ -17,7 +18,7 @@ from calorimeter.studies.usl import Bounded, Law
 SCHEMA = 1
 """Version of scale.json."""
 
-MACHINE = "(this machine)"
+MACHINE = WHOLE_MACHINE
 """The row of everything that runs on the machine, with the load generator."""
 
 MOST_SIZES = 1000

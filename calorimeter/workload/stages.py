@@ -92,6 +92,16 @@ def level_at(stages: Sequence[Stage], at_s: float) -> float | None:
     return None
 
 
+def ramps(stages: Sequence[Stage]) -> list[tuple[float, float]]:
+    """When the level changes linearly: begin and end of each ramp, in seconds of the run."""
+    found, at_s = [], 0.0
+    for stage in stages:
+        if stage.ramp:
+            found.append((at_s, at_s + stage.duration_s))
+        at_s += stage.duration_s
+    return found
+
+
 def _with(stage: Stage, duration_s: float, level: float) -> Stage:
     kind: dict[str, float] = {"users": round(level)} if stage.users is not None else {"rate_per_s": level}
     return stage.model_copy(update={"duration_s": duration_s, **kind})

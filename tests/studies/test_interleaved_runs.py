@@ -113,9 +113,10 @@ def test_the_command_makes_the_runs_of_both_sides(
     assert done.stdout.splitlines()[-1] == f"compare: calorimeter compare {compared}"
 
 
-def test_the_web_page_is_for_a_single_run(files: list[Path]) -> None:
+@pytest.mark.parametrize("option", ["--web", "--abort-on-objective"])
+def test_some_options_are_for_a_single_run(files: list[Path], option: str) -> None:
     """One line that says so."""
-    words = ["--deployment", str(files[0]), "--repeat", "2", "--web"]
+    words = ["--deployment", str(files[0]), "--repeat", "2", option]
     found = CliRunner().invoke(run, words, standalone_mode=False).exception
     assert isinstance(found, InputError)
-    assert str(found) == "--web: given with --repeat or --against; valid: for a single run"
+    assert str(found) == f"{option}: given with --repeat or --against; valid: for a single run"

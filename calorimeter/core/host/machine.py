@@ -17,6 +17,8 @@ from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
 
 PROC = Path("/proc")
+WHOLE_MACHINE = "(this machine)"
+"""The row of a lab's usage for the whole machine, including the load generator."""
 SMALL = 65536
 """Bytes. The kernel refuses to read its settings into a large buffer."""
 CGROUPS = Path("/sys/fs/cgroup")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from calorimeter.core.recorded import objective_test
 from calorimeter.core.recorded.recorded_json import LONGEST_S
 from calorimeter.core.recorded.sample_extent import SampleExtent
 from calorimeter.core.recorded.sample_stream import Mask
@@ -39,8 +40,9 @@ def measured_part(extent: SampleExtent, about: Mapping[str, Any]) -> Span | None
     after it may carry either name, and to leave out the slow ones would flatter the rest.
 
     `about` is run.json. If the load ended in order, the part is what run.json says of it, counted from the
-    first request that was due: from the end of `warm_up_s` to the end of `duration_s`, but no further than
-    the first request of the clean-up that was due after the last one of the load. Otherwise, and for runs
+    first request that was due: from the end of `warm_up_s` to the end of `duration_s`, or to the last
+    request of the load if an objective ended it early, but no further than the first request of the
+    clean-up that was due after the last one of the load. Otherwise, and for runs
     that do not note these, it reaches from the first to the last request of the load's own phases, without
     what was due up to the last request of the warm-up. That is shorter than the part if requests are few,
     and makes rates look better than they were; so it is used only if nothing better is known.
@@ -56,8 +58,8 @@ def measured_part(extent: SampleExtent, about: Mapping[str, Any]) -> Span | None
 
 
 def _as_noted(about: Mapping[str, Any], extent: SampleExtent, last_ns: int) -> Span | None:
-    noted = about.get("load")
-    if about.get("stopped") != "ended" or not isinstance(noted, dict):
+    noted, stopped = about.get("load"), about.get("stopped")
+    if stopped not in ("ended", objective_test.STOPPED) or not isinstance(noted, dict):
         return None
     warm_up_s, length_s = noted.get("warm_up_s"), noted.get("duration_s")
     if not isinstance(warm_up_s, int | float) or not isinstance(length_s, int | float):
@@ -65,7 +67,7 @@ def _as_noted(about: Mapping[str, Any], extent: SampleExtent, last_ns: int) -> S
     if not (0 <= warm_up_s <= LONGEST_S and 0 <= length_s <= LONGEST_S):
         return None
     begin = extent.first_ns
-    end = max(begin + int(length_s * 1e9), last_ns)
+    end = last_ns if stopped == objective_test.STOPPED else max(begin + int(length_s * 1e9), last_ns)
     # The first request may come later than the load began: then the clean-up begins before the time is up.
     removal = extent.later["clean_up"]
     return Span(begin + int(warm_up_s * 1e9), min(end, int(removal.min()) - 1) if len(removal) else end)

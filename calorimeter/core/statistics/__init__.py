@@ -24,12 +24,21 @@ from calorimeter.core.statistics.percentiles import (
     percentile,
     samples_needed,
 )
+from calorimeter.core.statistics.sequential import (
+    LEAST_BATCHES,
+    SEQUENTIAL_RULE,
+    ProvenExcess,
+    SequentialRatio,
+    looks_within,
+)
 from calorimeter.core.statistics.steadiness import WARM_UP_RULE, Steady, kendall, steady, theil_sen
+from calorimeter.core.statistics.trends import LEAST_VALUES, SLOPE_RULE, slope
 
 __all__ = [
-    "ALPHA", "CELLS", "CHANGE_RULE", "MINIMUM_SIDE", "MINIMUM_WINDOWS", "RULE", "SHOWN_BEYOND",
-    "WARM_UP_RULE", "ChangePoint", "Difference", "DurationRanks", "Floats", "Interval", "Ints", "Steady",
+    "ALPHA", "CELLS", "CHANGE_RULE", "LEAST_BATCHES", "LEAST_VALUES", "MINIMUM_SIDE", "MINIMUM_WINDOWS",
+    "RULE", "SEQUENTIAL_RULE", "SHOWN_BEYOND", "SLOPE_RULE", "WARM_UP_RULE", "ChangePoint", "Difference",
+    "DurationRanks", "Floats", "Interval", "Ints", "ProvenExcess", "SequentialRatio", "Steady",
     "WindowHistograms", "bootstrap", "change_points", "cliffs_delta", "difference", "kendall",
-    "mann_whitney", "mean", "percentile", "pooled_bounds", "relative_shift", "samples_needed", "steady",
-    "theil_sen",
+    "looks_within", "mann_whitney", "mean", "percentile", "pooled_bounds", "relative_shift",
+    "samples_needed", "slope", "steady", "theil_sen",
 ]  # fmt: skip

@@ -29,13 +29,17 @@ class ServedOperation(Model):
 
 
 class ServiceLevel(Model):
-    """Evidence of T1. `whole` is whether the load ran to its end; the measured part lasted `window_s`."""
+    """Evidence of T1. `whole` is whether the load ran to its end; the measured part lasted `window_s`.
+
+    `ended_by` is the objective that ended it early (`run --abort-on-objective`), empty if none did.
+    """
 
     run: str
     whole: bool
     window_s: float
     objectives: tuple[Objective, ...]
     served: tuple[ServedOperation, ...]
+    ended_by: str = ""
 
     def of(self, operation: str) -> ServedOperation:
         """What became of the requests of one operation."""
@@ -68,6 +72,8 @@ def objectives_hold(evidence: ServiceLevel) -> Judgement:
     if missed:
         return failed(f"{_counted(missed)} missed {window}: {missed[0]}", missed, **figures)
     open_ = "" if evidence.whole else "the run was cut short"
+    if evidence.ended_by:
+        open_ = f"the load was ended early, but its samples meet the objectives: {evidence.ended_by}"
     if undecided:
         open_ = f"{_counted(undecided)} not decided {window}: {undecided[0]}"
     elif not findings:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_generator as generators
+from calorimeter.core.recorded import objective_test
 from calorimeter.core.recorded.baseline import Baseline
 from calorimeter.core.recorded.load_history import LoadHistory
 from calorimeter.core.recorded.run_series import runs_of_side
@@ -38,7 +39,7 @@ def service_of(run: RunDir) -> ServiceLevel:
     """
     from calorimeter.gates.service_level.counted_samples import read  # numpy and pyarrow take their time
 
-    scenario = _scenario(run)
+    scenario = scenario_of(run)
     counted = read(run)
     part = counted.part
     names = dict.fromkeys(("*", *(objective.operation for objective in scenario.objectives)))
@@ -48,6 +49,7 @@ def service_of(run: RunDir) -> ServiceLevel:
         window_s=part.length_s if part else 0.0,
         objectives=scenario.objectives,
         served=counted.served(names),
+        ended_by=test.ended.sentence if (test := objective_test.of(run.about)) and test.ended else "",
     )
 
 
@@ -64,7 +66,7 @@ def generator_of(run: RunDir) -> GeneratorRecord:
     seconds = [each for each in recorded if part and part.first_ns <= each.t_ns <= part.last_ns]
     judged = [
         percent
-        for objective in _scenario(run).objectives
+        for objective in scenario_of(run).objectives
         for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True)
         if bound is not None
     ]
@@ -128,7 +130,8 @@ def _recorded_by(command: str, words: list[str], model: type[M]) -> M:
             raise EvidenceUnavailable(command, f"left no record of its evidence: {problem}") from None
 
 
-def _scenario(run: RunDir) -> Scenario:
+def scenario_of(run: RunDir) -> Scenario:
+    """The scenario of a run. Raises `EvidenceUnavailable` if there is none, or it is damaged."""
     file = run.path / "scenario.toml"
     try:
         return catalogue.recorded(files.regular(file, within=run.path))

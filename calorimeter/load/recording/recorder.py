@@ -121,6 +121,8 @@ class SampleRecorder:
         """The number of rows handed to the writer so far."""
         self.responses = Histogram()
         """Response times of the requests that were sent."""
+        self.observe: Callable[[np.ndarray[Any, Any], dict[str, DictionaryCodes]], None] | None = None
+        """Gets the rows of each flush (`_ROW_TYPE`), and the codes of their names by column."""
         self._writer = gevent.spawn(self._write_until_closed)
 
     def add(
@@ -176,7 +178,10 @@ class SampleRecorder:
         ids, self._request_ids = self._request_ids, []
         self._offset = 0
         self.rows += len(ids)
-        self._add_responses(np.frombuffer(rows, dtype=_ROW_TYPE))
+        records = np.frombuffer(rows, dtype=_ROW_TYPE)
+        self._add_responses(records)
+        if self.observe is not None:
+            self.observe(records, self._codes)
         if self._waiting.qsize() >= MAX_WAITING:
             self._segments.fail(f"samples: the disk is too slow, {MAX_WAITING} segments wait to be written")
         else:

@@ -10,6 +10,7 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.login import keystone_login
 from calorimeter.load.apis.keystone_tokens import Token
+from calorimeter.load.run.session import LoadSession
 from calorimeter.load.tenants import keystone_accounts, leftovers
 from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.load.tenants.tenants import created_by_run
@@ -17,6 +18,10 @@ from calorimeter.workload.scenario import Scenario
 
 REMOVE_S = 60.0
 """The time to remove what is left in the tenants of a run that has ended."""
+
+
+SWEEP_S = 30.0
+"""The time for finding and removing stacks whose create had an unknown outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,17 @@ def remove_tenants(deployment: Deployment, scenario: Scenario, run_id: str) -> s
     if result.tenants_left:
         return f"{result.tenants_left} tenants of this run are left; `calorimeter clean` removes them"
     return ""
+
+
+def sweep_unaccounted(session: LoadSession) -> str:
+    """Remove stacks whose create had an unknown outcome. Returns a line about those that are left, or an
+    empty one."""
+    if session.recorders is None or not session.unaccounted:
+        return ""
+    left = session.sweep(now_ns() + int(SWEEP_S * 1e9))
+    if left is None:
+        return f"stacks named {session.prefix}… may be left: they could not be listed"
+    return f"{left} stacks named {session.prefix}… are left" if left else ""
 
 
 def _cleaners(deployment: Deployment, token: Token, names: list[str]) -> Iterator[Cleaner]:

@@ -20,6 +20,9 @@ BEGUN = "load: begun "
 ENDED = "run: "
 """The beginning of the line that Locust prints when a run is complete; the run folder follows."""
 
+EARLY = "ended early: "
+"""The beginning of the line that Locust prints when an objective ended the load; a sentence follows."""
+
 PIPE_BYTES = 2**16
 
 
@@ -28,11 +31,13 @@ class EndedLoad:
     """How Locust ended: its exit status (negative: the signal that killed it), and the signal we received.
 
     `run` is the folder of its last run, even of one that Locust could not complete; empty if none began.
+    `early` says which objective ended it, empty if none did.
     """
 
     status: int
     run: str = ""
     received: int = 0
+    early: str = ""
 
     @property
     def killed_by(self) -> str:
@@ -65,7 +70,7 @@ def follow(command: list[str], begun: Callable[[BegunLoad], None]) -> EndedLoad:
     `begun` is called when a load begins. If this process is killed, the pipe to Locust's standard input
     closes, and Locust ends itself.
     """
-    run = ""
+    run = early = ""
     received: list[int] = []
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -79,15 +84,17 @@ def follow(command: list[str], begun: Callable[[BegunLoad], None]) -> EndedLoad:
         try:
             for line in _lines(locust):
                 if line.startswith(BEGUN):
-                    run = line.removeprefix(BEGUN)
+                    run, early = line.removeprefix(BEGUN), ""
                     begun(BegunLoad(Path(run), partial(locust.send_signal, signal.SIGINT)))
                 elif line.startswith(ENDED):
                     run = line.removeprefix(ENDED)
+                elif line.startswith(EARLY):
+                    early = line.removeprefix(EARLY)
             status = locust.wait()
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
-    return EndedLoad(status, run, received[0] if received else 0)
+    return EndedLoad(status, run, received[0] if received else 0, early)
 
 
 def _lines(locust: subprocess.Popen[bytes]) -> Iterator[str]:

@@ -6,7 +6,6 @@ worthless calls `Lifecycle.abort`, which stops Locust with exit status 2.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import secrets
@@ -28,12 +27,14 @@ from locust.runners import MasterRunner, WorkerRunner
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
+from calorimeter.core.recorded import objective_test
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, worker_files, worker_messages, workers
-from calorimeter.load.run.cleanup import remove_tenants
-from calorimeter.load.run.followed_load import BEGUN, ENDED
+from calorimeter.load.run.cleanup import remove_tenants, sweep_unaccounted
+from calorimeter.load.run.followed_load import BEGUN, EARLY, ENDED
 from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
+from calorimeter.load.run.objective_watch import ObjectiveCounts, ObjectiveWatch
 from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.user_stages import UserStages, load_settings
 from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
@@ -48,9 +49,6 @@ HEAD_START_S = 0.3
 
 RESERVE, RESERVE_BYTES = ".reserve", 32 * 1024
 """A file that is removed before the end is noted: on a full disk there is room for run.json."""
-
-SWEEP_S = 30.0
-"""The time for finding and removing stacks whose create had an unknown outcome."""
 
 
 class Lifecycle:
@@ -68,6 +66,8 @@ class Lifecycle:
         self._watch: WatchProcess | None = None
         self._monitor: GeneratorMonitor | None = None
         self._master = workers.Master(self._runner) if isinstance(self._runner, MasterRunner) else None
+        self._objectives: ObjectiveWatch | None = None
+        self._counts: ObjectiveCounts | None = None
         self._foreign: Path | None = None
         self._begun = False
         self._finishing: gevent.Greenlet | None = None
@@ -194,12 +194,13 @@ class Lifecycle:
             tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)
             self._watch = WatchProcess(self._run.path, session.deployment.path)
             self._watch.await_first()
+            self._objectives = ObjectiveWatch(session.scenario) if options.abort_on_objective else None
             if self._master is None:
-                self._begin(self._run.path)
+                self._begin(self._run.path, counting=self._objectives is not None)
             else:
-                scenario = session.scenario
+                scenario, self._master.objectives = session.scenario, self._objectives
                 self._master.begin(
-                    *(self._run.path, self._given, _digest(text), scenario.digests),
+                    *(self._run.path, self._given, workers.digest(text), scenario.digests),
                     load_s=scenario.duration_s + scenario.clean_up_s,
                 )
         except (InputError, OSError) as problem:
@@ -223,14 +224,16 @@ class Lifecycle:
             self._master.start_arrivals(at_ns)
         else:
             self._begin_arrivals(at_ns)
-        self._announce_begin()
+        self._announce_begin(HEAD_START_S)
         self._end_in(HEAD_START_S + self._session.scenario.duration_s)
 
-    def _announce_begin(self) -> None:
-        """Print BEGUN for the parent process, whose faults count from here."""
+    def _announce_begin(self, in_s: float = 0.0) -> None:
+        """Print BEGUN for the parent process, whose faults count from here; objectives, from `in_s` on."""
         if self._environment.parsed_options.with_parent and self._run is not None:
             with suppress(OSError):
                 print(f"{BEGUN}{self._run.path}", flush=True)
+        if (test := self._objectives) is not None:
+            self._greenlets.append(gevent.spawn_later(in_s, test.until_missed, self._counts, self._end))
 
     def _responses(self) -> Histogram:
         """Response times of all requests so far."""
@@ -294,7 +297,9 @@ class Lifecycle:
             log.warning("%s", left)
         for line in self._master.incomplete() if self._master is not None else ():
             self._failed(line)  # the load was not the requested one
-        stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else "ended"
+        early = self._objectives.ended if self._objectives is not None else None
+        in_order = objective_test.STOPPED if early is not None else "ended"
+        stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else in_order
         try:
             (self._run.path / RESERVE).unlink(missing_ok=True)
             self._run.note(
@@ -303,10 +308,15 @@ class Lifecycle:
                 stopped=stopped,
                 clean_stop=not self._aborted,
                 workers=self._master.about() if self._master is not None else [done],
+                **({objective_test.KEY: self._objectives.about()} if self._objectives is not None else {}),
             )
         except InputError as problem:
             self._failed(str(problem))
+        if early is not None:
+            self._environment.process_exit_code = self._environment.process_exit_code or 1
         with suppress(OSError):  # if the parent was killed, nobody reads it
+            if early is not None:
+                print(f"{EARLY}{early.sentence}", flush=True)
             print(f"{ENDED}{self._run.path}", flush=True)
         self._run = None
 
@@ -318,11 +328,13 @@ class Lifecycle:
 
     # In a process that has users.
 
-    def _begin(self, run: Path, worker: int = 0, of: int = 1) -> None:
+    def _begin(self, run: Path, worker: int = 0, of: int = 1, *, counting: bool = False) -> None:
         session, name = self._session, workers.name_of(worker)
         freeze_garbage()
         recorders = Recorders(run, name, self.abort)
         session.begin(recorders, worker=worker, workers=of)
+        self._counts = ObjectiveCounts(session) if counting else None
+        recorders.samples.observe = self._counts.add if self._counts else None
         if session.scenario.rates:
             session.arrivals = open_arrivals(session, DropRecorder(self._environment, session).record)
         self._monitor = GeneratorMonitor(
@@ -346,7 +358,8 @@ class Lifecycle:
         if monitor is None:
             return {}
         done = monitor.about()
-        self._sweep()
+        if line := sweep_unaccounted(self._session):
+            log.warning("%s", line)
         self._session.end()
         monitor.close()
         return done
@@ -363,17 +376,8 @@ class Lifecycle:
     def _report_to_master(self, data: dict[str, Any], **_: Any) -> None:
         if self._monitor is not None:
             data["calorimeter_responses"] = self._monitor.unreported.take().as_message()
-
-    def _sweep(self) -> None:
-        """Remove stacks whose create had an unknown outcome, and warn about those that are left."""
-        session = self._session
-        if session.recorders is None or not session.unaccounted:
-            return
-        left = session.sweep(now_ns() + int(SWEEP_S * 1e9))
-        if left is None:
-            log.warning("stacks named %s… may be left: they could not be listed", session.prefix)
-        elif left:
-            log.warning("%d stacks named %s… are left", left, session.prefix)
+        if self._counts is not None:
+            data["calorimeter_objectives"] = self._counts.take()
 
     def _run_message(self, msg: Any, **_: Any) -> None:
         assigned = parsed(worker_messages.RunOrder, msg.data)
@@ -382,19 +386,15 @@ class Lifecycle:
         try:
             if assigned is None:
                 raise InputError("master", "begins no run that this version knows", "use one version")
-            workers.check_same(_digest(files.read(self._scenario.path)), assigned.scenario)
+            workers.check_same(workers.digest(files.read(self._scenario.path)), assigned.scenario)
             workers.check_templates(self._scenario.digests, assigned.templates)
             self._session.scenario = self._scenario.with_overrides(**assigned.given.model_dump())
             run, foreign = workers.own_folder(self._runs, assigned.id)
             self._foreign = run if foreign else None
-            self._begin(run, assigned.worker, assigned.workers)
+            self._begin(run, assigned.worker, assigned.workers, counting=assigned.test_objectives)
         except (InputError, OSError) as problem:
             self.abort(str(problem))
 
     def _abort_message(self, msg: Any, **_: Any) -> None:
         if complaint := parsed(worker_messages.Complaint, msg.data):
             self.abort(" ".join(f"worker {msg.node_id}: {complaint.line}".split()))
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()

@@ -16,7 +16,14 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.host import machine
 from calorimeter.core.shown_text import quoted
 from calorimeter.load.operations import operation_table
-from calorimeter.load.run import load_processes, machine_limits, progress_line, web_page, worker_connection
+from calorimeter.load.run import (
+    load_processes,
+    machine_limits,
+    objective_watch,
+    progress_line,
+    web_page,
+    worker_connection,
+)
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.load.run.preparation import prepare, warn_of_delegation
 from calorimeter.load.run.session import target
@@ -76,6 +83,11 @@ def add_arguments(parser: Any) -> None:
         action=_TokenFile,
         help="file with the token of a master and its workers; a master makes it (default: the workers of "
         "--processes have a token of their own)",
+    )
+    group.add_argument(
+        "--abort-on-objective",
+        action="store_true",
+        help="end the load, with exit status 1, when an objective can no longer be believed to hold",
     )
     group.add_argument("--progress", action="store_true", help="print a progress line every few seconds")
     _bound(parser)
@@ -159,6 +171,8 @@ def install(environment: Any) -> None:
                 "duration_s": options.duration or options.run_time,
             }
             session.scenario = session.scenario.with_overrides(**given)
+            if options.abort_on_objective:
+                objective_watch.check(session.scenario)
             if options.processes or not isinstance(environment.runner, MasterRunner):
                 apis = operation_table.apis(session.scenario) | session.fronts.keys()
                 sources = {api: len(target(session.deployment, api)[1]) for api in apis}

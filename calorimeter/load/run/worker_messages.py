@@ -59,7 +59,10 @@ class Overrides(Model):
 
 
 class RunOrder(Model):
-    """RUN, to each worker: the run that begins, and the worker's part of it."""
+    """RUN, to each worker: the run that begins, and the worker's part of it.
+
+    With `test_objectives` it reports how many requests were beyond the limits of objectives.
+    """
 
     id: RunName
     worker: Annotated[int, Field(ge=0, lt=MOST_PROCESSES)]
@@ -67,6 +70,7 @@ class RunOrder(Model):
     given: Overrides
     scenario: Digest
     templates: dict[Text, Digest]
+    test_objectives: bool = False
 
 
 class ClockQuestion(Model):

@@ -11,6 +11,7 @@ samples are those of the worker's own clock.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import worker_messages
+from calorimeter.load.run.objective_watch import ObjectiveWatch
 from calorimeter.load.run.worker_files import ReceivedFiles, RefusedError
 from calorimeter.load.run.worker_messages import BEGIN, CLOCK, DONE, FILE, RUN, parsed
 
@@ -94,6 +96,8 @@ class Master:
         """Set to stop waiting for workers."""
         self.responses = Histogram()
         """The responses that all workers have reported so far."""
+        self.objectives: ObjectiveWatch | None = None
+        """Takes what workers report of the objectives of the current run; None if nothing is tested."""
         runner.register_message(CLOCK, self._clock)
         runner.register_message(FILE, self._file)
         runner.register_message(DONE, self._done)
@@ -121,6 +125,7 @@ class Master:
                 "given": given,
                 "scenario": scenario,
                 "templates": templates,
+                "test_objectives": self.objectives is not None,
             }
             runner.send_message(RUN, about, worker.client_id)
         self._compare_clocks()
@@ -211,6 +216,8 @@ class Master:
     def _report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         if client_id in self._workers:
             self.responses.merge_message(data.get("calorimeter_responses"))
+            if self.objectives is not None:
+                self.objectives.add_message(data.get("calorimeter_objectives"))
 
     def _file(self, msg: Any, **_: Any) -> None:
         """Take a piece of a file from another machine; after a wrong one, none of this worker any more."""
@@ -231,6 +238,11 @@ class Master:
         worker, summary = self._workers.get(msg.node_id), parsed(worker_messages.WorkerSummary, msg.data)
         if worker is not None and summary is not None and summary.worker == worker.name:
             worker.done = worker.done or summary
+
+
+def digest(text: bytes) -> str:
+    """The digest by which the files of a master and its workers are compared."""
+    return hashlib.sha256(text).hexdigest()
 
 
 def check_same(mine: str | None, masters: str | None, what: str = "scenario") -> None:

@@ -35,6 +35,7 @@ environment.parsed_options = SimpleNamespace(
         "deployment": str(folder / "deployment.toml"),
         "scenario": "",
         "num_users": 600,
+        "abort_on_objective": False,
         "runs": str(folder),
     },
 )

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,50 @@ def test_a_fault_that_fails_for_another_reason_is_reported(cloud: Deployment, tm
     with pytest.raises(CommandFailed, match="standard error is gone"), FaultInjector(cloud) as injector:
         execute_schedule(injector, planned, say)
     assert not (tmp_path / "broken").exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "words"),
+    [
+        (
+            EndedLoad(1, "RUN", early="p95 of * at most 1 ms: …"),
+            1,
+            ["ended early: p95 of * at most 1 ms: …"],
+        ),
+        (
+            EndedLoad(2, "RUN", early="p95 of * at most 1 ms: …"),
+            2,
+            ["ended early: p95 of * at most 1 ms: …"],
+        ),
+        (EndedLoad(0, "RUN", 2, early="p95"), 130, ["ended early: p95"]),
+        (EndedLoad(1, "RUN"), 2, []),
+        (EndedLoad(0, "RUN"), 0, []),
+    ],
+)
+def test_a_load_that_an_objective_ended_has_status_1(
+    cloud: Deployment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    ended: EndedLoad,
+    status: int,
+    words: list[str],
+) -> None:
+    """The line before the last says which; one that failed or was interrupted as well has that status."""
+    run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
+    commands: list[list[str]] = []
+
+    def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
+        commands.append(command)
+        return replace(ended, run=str(run.path))
+
+    monkeypatch.setattr(run_command, "follow", follow)
+    given = ["calorimeter", "run", "--deployment", str(tmp_path / "cloud.toml"), "--abort-on-objective"]
+    monkeypatch.setattr(sys, "argv", given)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert (left.value.code, capfd.readouterr().out.splitlines()) == (status, [*words, f"run: {run.path}"])
+    assert "--abort-on-objective" in commands[0]
 
 
 @pytest.mark.slow
