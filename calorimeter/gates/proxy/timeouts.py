@@ -96,10 +96,11 @@ def timeouts_as_described(evidence: TimeoutWaits) -> Judgement:
     if against:
         return failed("the proxy's timeouts are not the described ones", against, **figures)
     doubts = [line for each in apis.values() for line in _doubts(each)]
-    if doubts or not any(_proven(each) for each in apis.values()):
-        return inconclusive(
-            "; ".join(dict.fromkeys(doubts)) or "no timeout was observed to fire", **figures
-        )
+    if doubts:
+        return inconclusive("; ".join(dict.fromkeys(doubts)), **figures)
+    if not any(_proven(each) for each in apis.values()):
+        unseen = dict.fromkeys(_sentence(each) for each in apis.values())
+        return inconclusive(f"no timeout was observed to fire: {'; '.join(unseen)}", **figures)
     sentences: dict[str, list[str]] = {}
     for api, each in apis.items():
         sentences.setdefault(_sentence(each), []).append(api.upper())
@@ -182,6 +183,17 @@ def _by_the_proxy(wait: TimeoutWait) -> bool:
     return wait.mode == "http" and wait.ended_by.split()[1:2] in (["408"], ["504"])
 
 
+def _ended_by_the_api(of: TimeoutWaits, wait: TimeoutWait) -> bool:
+    """Whether the API ended a wait by itself, before a timeout of the proxy could: it masks that timeout.
+
+    uWSGI, for instance, waits 4 s for a request's body (`socket-timeout`).
+    """
+    found = effective(of, wait)
+    if found is None or wait.ended_s is None or _queued(wait) or _by_the_proxy(wait):
+        return False
+    return _moment(of, wait, found[1]) == "before"
+
+
 def _queued(wait: TimeoutWait) -> bool:
     """Whether it ended in HAProxy's queue for a server, by the log: then `timeout queue` ended it."""
     return (wait.termination or "")[1:2] == "Q"
@@ -189,7 +201,8 @@ def _queued(wait: TimeoutWait) -> bool:
 
 def _doubts(of: TimeoutWaits) -> Iterator[str]:
     """What could not be determined for one API."""
-    unproven = [f"{MEANS[wait.what]}: {why}" for wait in of.waits if (why := _unproven(of, wait))]
+    waits = [wait for wait in of.waits if not _ended_by_the_api(of, wait)]
+    unproven = [f"{MEANS[wait.what]}: {why}" for wait in waits if (why := _unproven(of, wait))]
     yield from unproven
     for reasons in of.missed.values():
         yield from reasons
@@ -255,6 +268,10 @@ def _masked(of: TimeoutWaits) -> dict[str, str]:
     masked: dict[str, list[str]] = {}
     for wait in of.waits:
         found = effective(of, wait)
+        if found is not None and _ended_by_the_api(of, wait):
+            by = f"is masked by the API, which ends {MEANS[wait.what]} after {wait.ended_s:.1f} s"
+            for name in APPLY[wait.mode, wait.what]:
+                masked.setdefault(name, []).append(f"({of.described[name]:g} s) {by}")
         if found is None or _unproven(of, wait):
             continue
         for name in APPLY[wait.mode, wait.what]:

@@ -222,3 +222,31 @@ def test_a_slow_client_of_another_server_is_not_forgotten() -> None:
     *others, left = crashed.attempts
     slow = left.model_copy(update={"source": f"127.16.0.{ord('b')}"})
     assert judged(crashed.model_copy(update={"attempts": (*others, slow)})).outcome is Outcome.PASS
+
+
+def _slow(took_s: float, check_s: float) -> FaultTrial:
+    """Server a answers so late, while its checks wait for so long; the proxy shows UP."""
+    late = steady(11, 19, "a", took=took_s)
+    others = [*steady(0, 10, "a"), *late, *steady(0, 25, "b")]
+    patient = Checks(inter_s=1.0, fall=2, rise=2, timeout_check_s=check_s)
+    return trial(
+        down=None, fault="slow", checks=patient, attempts=tuple(others), injected=(injected("slow"),),
+        wanted=Expectations(max_detection_s=60.0, max_recovery_s=60.0),
+    )  # fmt: skip
+
+
+def test_answers_that_come_before_a_check_gives_up_are_nothing_to_detect() -> None:
+    """3 s are no failure for checks that wait 10 s, as kolla's do; for checks that wait 2 s they are."""
+    tolerated = judged(trial(), _slow(3.0, 10.0))
+    assert tolerated.outcome is Outcome.PASS, tolerated.why
+    assert tolerated.why.endswith("slow servers answered within 3.0 s, which their checks allow")
+    assert judged(trial(), _slow(3.0, 2.0)).outcome is Outcome.FAIL
+
+
+def test_a_server_without_checks_is_not_excused_for_being_slow() -> None:
+    """Nor is one whose clients show no late answer."""
+    unchecked = (change(5, "no check", gap=5), change(5, "no check", "b", gap=5))
+    bad = _slow(3.0, 10.0).model_copy(update={"changes": unchecked})
+    assert judged(bad).outcome is Outcome.FAIL
+    unseen = _slow(3.0, 10.0).model_copy(update={"attempts": tuple(steady(0, 25, "b"))})
+    assert judged(unseen).outcome is Outcome.FAIL
