@@ -1,9 +1,10 @@
 """All gates on every shape of deployment: false alarms on healthy labs, misses under sabotage.
 
 For each shape a lab comes up, and all gates run on it some times: each must be PASS, NOT RUN with a reason,
-waived in the lab's own file, or red for a reason that is in the shape's own files (`RED`). Then each sabotage is applied, and the gates that `lab sabotage` says it
-turns red are run: one that ran on the healthy lab must be FAIL, and none of them INCONCLUSIVE. A sabotage
-that changes nothing of this shape is left out, with a line.
+waived in the lab's own file, or red for a reason that is in the shape's own files (`RED`). Then each
+sabotage is applied, and the gates that `lab sabotage` says it turns red are run: one that ran on the
+healthy lab must be FAIL, and none of them INCONCLUSIVE. A sabotage that changes nothing of this shape is
+left out, with a line.
 
 Prints one line per run, and the counts; exit status 1 if a run was unexpected. It needs root.
 """
