@@ -27,7 +27,7 @@ from calorimeter.studies.upgrade.upgrade_plan import ReleaseChange, command_of
 from calorimeter.studies.upgrade.upgrade_trace import TOPICS, UpgradeTrace, on_vhost
 
 POLL_S = 0.25
-DRAINED_S = 30.0
+DRAINED_S = 10.0
 """How long a drained API's connections are waited for: kept-alive clients may never leave."""
 
 QUIET_S = 3.0
