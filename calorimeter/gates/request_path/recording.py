@@ -10,6 +10,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
 from calorimeter.core.recorded import recorded_json
+from calorimeter.core.recorded.latency_budget import TraceWindow
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence import proxy_log
@@ -28,7 +29,8 @@ class PathEvidence(Model):
     """Evidence of the paths of some requests.
 
     `processes` maps AMQP connections to processes, `hosts` an engine process (as text) to its host's name
-    in Heat. `doubts` are sentences on what may be missing; empty if nothing is known to be.
+    in Heat. `doubts` are sentences on what may be missing; empty if nothing is known to be. `windows` are
+    those in which tracing was on; empty if it was on all the time.
     """
 
     schema_version: int = 1
@@ -37,6 +39,7 @@ class PathEvidence(Model):
     processes: dict[str, BrokerProcess]
     hosts: dict[str, str]
     doubts: tuple[str, ...]
+    windows: tuple[TraceWindow, ...] = ()
 
 
 class PathRecorder:
