@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from calorimeter.core import shipped, shown_text, statistics
 from calorimeter.core.verdict import Outcome, Verdicts
-from calorimeter.report import circumstances, figure_labels, figure_list, page_text, summary
+from calorimeter.report import budget_text, circumstances, figure_labels, figure_list, page_text, summary
 from calorimeter.report.figure_list import DrawnFigure, OmittedFigure
 from calorimeter.report.figures.style import seconds
 from calorimeter.report.page_content import PageContent
@@ -59,6 +59,14 @@ def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
     for name, shares in (("backends", found.backends), ("engines", found.engines)):
         if shares is not None:
             tables[name] = shares.table
+    if found.budget is not None:
+        tables |= {
+            "budget": found.budget.requests,
+            "budget-engines": found.budget.engines,
+            "stack-budget": found.budget.stacks,
+            "stack-budget-engines": found.budget.stack_engines,
+            "slowest": found.budget.slowest,
+        }
     tables["endings"] = found.endings
     tables["timings"] = found.gate_steps
     detected = [
@@ -94,6 +102,7 @@ def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
         "omitted": omitted,
         "percents": [column(percent) for percent in PERCENTS],
         "taken": TAKEN,
+        "budget": budget_text.budget(found),
         "needed": {column(percent): statistics.samples_needed(percent) for percent in PERCENTS},
         **{part.__name__: part(found) for part in page_text.PARTS},
         "rebuild": shlex.join(["calorimeter", "report", f"runs/{found.about.get('id', '')}"]),

@@ -12,7 +12,7 @@ import pandas as pd
 from calorimeter.core import files, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import gate_times, sample_stream, stack_tables
+from calorimeter.core.recorded import gate_times, latency_budget, sample_stream, stack_tables
 from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import one_line
@@ -29,6 +29,7 @@ from calorimeter.report.tables import (
     watch_files,
 )
 from calorimeter.report.tables.gate_steps import gate_steps
+from calorimeter.report.tables.request_budget import BudgetTables, budget_tables
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.watch_files import WatchTables
 from calorimeter.report.time_axis import TimeAxis
@@ -94,6 +95,7 @@ class PageContent:
     backends: SharesTable | None
     engines: SharesTable | None
     gate_steps: pd.DataFrame
+    budget: BudgetTables | None
     files: tuple[DataFile, ...]
     gaps: tuple[str, ...]
 
@@ -122,6 +124,7 @@ def collect(run: RunDir) -> PageContent:
     configurations = _or_gap(gaps, run.named, "proxy", "*.cfg") or []
     proxies = {path.name: _or_gap(gaps, _text, run, path) for path in configurations}
     gaps.extend(gate_evidence.gaps(run.path / "evidence"))
+    budget = _budget(run, loaded, gaps)
     polled = _polled(watched, ledger, loaded.axis) if loaded else None
     return PageContent(
         about=run.about,
@@ -137,6 +140,7 @@ def collect(run: RunDir) -> PageContent:
         backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
         gate_steps=gate_steps(_or_gap(gaps, gate_times.read, run.path) or GateTimes()),
+        budget=budget,
         files=data_files(run.path),
         gaps=tuple(gaps),
     )
@@ -166,6 +170,14 @@ def _or_gap(gaps: list[str], read: Callable[..., T], *given: Any) -> T | None:
         where = problem.where.removeprefix(f"{run}/")
         gaps.append(f"{one_line(where)} was left out: it {problem.given}.")
         return None
+
+
+def _budget(run: RunDir, loaded: LoadTables | None, gaps: list[str]) -> BudgetTables | None:
+    found = _or_gap(gaps, latency_budget.read, run.path) if loaded else None
+    if found is None or loaded is None:
+        return None
+    gaps.extend(f"Latency budget: {one_line(doubt)}." for doubt in found.doubts)
+    return budget_tables(found, loaded.axis.start_ns)
 
 
 def _text(run: RunDir, path: Path) -> str | None:

@@ -122,11 +122,12 @@ def traced_requests(run: RunDir, part: Span, windows: Sequence[TraceWindow]) -> 
         places = np.flatnonzero(traced & ended)
         room = MOST_REQUESTS - len(chosen)
         beyond += max(0, len(places) - room)
-        rows = batch.take(pa.array(places[:room])).to_pylist()
-        chosen += (
-            TimedRequest.model_validate({**row, "request_id": row["request_id"] or ""}) for row in rows
-        )
+        chosen += map(_timed, batch.take(pa.array(places[:room])).to_pylist())
     return TracedRequests(tuple(chosen), due, unfinished, beyond)
+
+
+def _timed(row: dict[str, Any]) -> TimedRequest:
+    return TimedRequest.model_validate({**row, "request_id": row["request_id"] or ""})
 
 
 def _times(batch: pa.RecordBatch, name: str) -> Ints:

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 
 from calorimeter.core import statistics
 from calorimeter.core.recorded.latency_budget import (
-    MOST_COHORTS,
     MOST_PLACES,
     MOST_STEPS,
     Cohort,
@@ -80,7 +79,7 @@ def operation_budgets(ways: Iterable[RequestWay]) -> tuple[OperationBudget, ...]
         OperationBudget(
             operation=kind,
             n=len(own),
-            cohorts=tuple(_cohort(*each) for each in cohorts(own))[:MOST_COHORTS],
+            cohorts=tuple(_cohort(*each) for each in cohorts(own)),
         )
         for kind, own in named
     )

@@ -18,7 +18,8 @@ from calorimeter.gates.evidence.broker_records import BrokerProcess
 from calorimeter.gates.request_path.path import RequestPath, RpcLeg, SentRequest
 
 MISMATCH_NS, MISMATCH_SHARE = 2_000_000, 0.01
-"""The segments of a request fit its response time if marks were pushed by no more than the larger of both."""
+"""The segments of a request fit its response time if marks were pushed by no more than the larger of
+both."""
 
 LOG_ROUNDING_MS = 4
 """By how much the sum of four of HAProxy's timers may be too short: each is cut to whole ms."""
@@ -136,14 +137,12 @@ def _marks(request: TimedRequest, path: RequestPath, hosts: Mapping[str, str]) -
     for call in _calls(path.legs):
         yield from _of_call(call, "unseen" if pending else waiting, api, hosts)
         waiting, pending = "api_between", call[-1].replied_ns is None
-    if not request.first_byte_ns:
-        yield Mark(
-            "unseen" if pending or waiting != "api_before" else "api_before", api, "", request.done_ns
-        )
-        return
     last: RequestSegment = "api_before" if waiting == "api_before" else "api_after"
-    yield Mark("unseen" if pending else last, api, "", _answered_ns(request, path))
-    yield Mark("way_back", server, "", request.done_ns)
+    answered = request.first_byte_ns > 0
+    until_ns = _answered_ns(request, path) if answered else request.done_ns
+    yield Mark("unseen" if pending else last, api, "", until_ns)
+    if answered:
+        yield Mark("way_back", server, "", request.done_ns)
 
 
 def _connected_ns(request: TimedRequest, path: RequestPath) -> int | None:
