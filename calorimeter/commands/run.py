@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
-from calorimeter.commands.param_types import DurationParam, NumberParam, check_series
+from calorimeter.commands.param_types import DurationParam, NumberParam, WindowsParam, check_series
 from calorimeter.core import bounds, paths, shipped, statistics
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.host import netns
 from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.trace_windows import TraceWindows
 from calorimeter.load.run import followed_load, load_processes
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.load.run.followed_load import EndedLoad, follow
 from calorimeter.workload import catalogue
+from calorimeter.workload.scenario import Scenario
+
+if TYPE_CHECKING:
+    from calorimeter.gates.request_path.window_process import LoadWindows
 
 LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
 
@@ -58,6 +64,9 @@ class ProcessesParam(NumberParam):
 @click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "
               "(default: the scenario's faults only).")  # fmt: skip
+@click.option("--trace-windows", type=WindowsParam(),
+              help="Windows in which the broker is traced, spread over the load after its warm-up, as in "
+              "5x2s; the page of the run then shows where the time goes (default: none).")  # fmt: skip
 @YES_BREAK_IT
 @click.option("--web", is_flag=True,
               help="Locust's web page on 127.0.0.1:8089; start the load there.")  # fmt: skip
@@ -142,6 +151,7 @@ def _once(
     allow_processes: int | None,
     runs: Path,
     faults: tuple[str, ...],
+    trace_windows: TraceWindows | None,
     yes_break_it: bool,
     web: bool,
 ) -> int:
@@ -154,6 +164,7 @@ def _once(
     if wanted.load("cfn") is not None:
         described = _with_ec2(described)
     breaking = ScheduledFaults.of(described, asked, yes_break_it)
+    traced = _traced(described, wanted.with_overrides(duration_s=duration), trace_windows, web)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
@@ -165,10 +176,13 @@ def _once(
     ended = EndedLoad(2)
     try:
         with breaking:
-            ended = follow(command, breaking.begin)
+            ended = follow(command, _both(breaking, traced))
     finally:  # also if something stays broken
         if ended.run:
-            breaking.keep(RunDir.open(Path(ended.run)))
+            kept = RunDir.open(Path(ended.run))
+            breaking.keep(kept)
+            if traced is not None and (doubt := traced.finish(kept)):
+                click.echo(f"calorimeter: trace windows: {doubt}", err=True)
             click.echo(f"run: {ended.run}")
     if ended.received:
         return 128 + ended.received
@@ -178,6 +192,30 @@ def _once(
         why = f"{processes} given; not all workers were ready after {followed_load.READY_S} s"
         raise InputError("--processes", why, "valid: fewer, or more file descriptors and memory")
     return 0 if ended.status == 0 and not breaking.problem else 2
+
+
+def _traced(
+    deployment: Deployment, scenario: Scenario, windows: TraceWindows | None, web: bool
+) -> LoadWindows | None:
+    """The windows in which the load is traced. Raises InputError if they cannot be taken."""
+    if windows is None:
+        return None
+    if web:
+        raise InputError("--trace-windows", "given with --web", "valid: for a load that begins by itself")
+    from calorimeter.gates.request_path.window_process import LoadWindows
+
+    return LoadWindows.of(deployment, windows.within(scenario.warm_up_s, scenario.duration_s))
+
+
+def _both(breaking: ScheduledFaults, traced: LoadWindows | None) -> Callable[[str], None]:
+    """What happens when the load begins."""
+
+    def begin(run: str) -> None:
+        breaking.begin()
+        if traced is not None:
+            traced.begin(run)
+
+    return begin
 
 
 def _with_ec2(deployment: Deployment) -> Deployment:

@@ -97,6 +97,16 @@ class PathRecorder:
             seen = len(self._firehose)
 
 
+def refuse_without_consent(deployment: Deployment) -> None:
+    """Raise InputError if the owner has not consented to tracing the broker."""
+    if not deployment.consent.level.allows(Consent.INVASIVE):
+        raise InputError(
+            f"{deployment.path}: consent.level",
+            f"is {str(deployment.consent.level)!r}, but this command switches the broker's tracing on",
+            "valid: invasive",
+        )
+
+
 @contextmanager
 def recorder(deployment: Deployment) -> Iterator[PathRecorder]:
     """Switch tracing on and open the firehose and the logs, while the context is open.
@@ -104,12 +114,7 @@ def recorder(deployment: Deployment) -> Iterator[PathRecorder]:
     Raises InputError without consent to trace the broker or if a log cannot be received, and
     `EvidenceUnavailable` without a trace.
     """
-    if not deployment.consent.level.allows(Consent.INVASIVE):
-        raise InputError(
-            f"{deployment.path}: consent.level",
-            f"is {str(deployment.consent.level)!r}, but this command switches the broker's tracing on",
-            "valid: invasive",
-        )
+    refuse_without_consent(deployment)
     with (
         tracing(deployment) as traced,
         Firehose(deployment, gaps=traced.gaps) as firehose,

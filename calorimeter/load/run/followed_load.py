@@ -49,11 +49,11 @@ def with_workers() -> list[str]:
     return [*place, "--expect-workers-max-wait", str(READY_S)]
 
 
-def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
+def follow(command: list[str], begun: Callable[[str], None]) -> EndedLoad:
     """Run Locust to its end. Signals are passed on as Ctrl-C, on which Locust ends in order.
 
-    `begun` is called when a load begins. If this process is killed, the pipe to Locust's standard input
-    closes, and Locust ends itself.
+    `begun` is called with the run folder when a load begins. If this process is killed, the pipe to
+    Locust's standard input closes, and Locust ends itself.
     """
     run = ""
     received: list[int] = []
@@ -70,7 +70,7 @@ def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
             for line in _lines(locust):
                 if line.startswith(BEGUN):
                     run = line.removeprefix(BEGUN)
-                    begun()
+                    begun(run)
                 elif line.startswith(ENDED):
                     run = line.removeprefix(ENDED)
             status = locust.wait()
