@@ -11,7 +11,6 @@ import pandas as pd
 from calorimeter.core.recorded.latency_budget import TraceWindow
 from calorimeter.core.shown_text import some
 from calorimeter.report.figures.style import seconds
-from calorimeter.report.page_content import PageContent
 from calorimeter.report.tables.request_budget import REQUEST_LABELS, STACK_LABELS, BudgetTables
 
 MOST_ENGINES = 4
@@ -32,24 +31,21 @@ class BudgetWords:
     slowest: tuple[tuple[str, ...], ...]
 
 
-def budget(found: PageContent) -> BudgetWords | None:
-    """The words of the budget; None if the run has none. The first row of a table has the headings."""
-    tables = found.budget
-    if tables is None or found.load is None:
-        return None
+def budget(tables: BudgetTables) -> BudgetWords:
+    """The words of a budget. The first row of each table has the headings; without rows it is empty."""
     return BudgetWords(
-        seen=tuple(_seen(tables, found.load.axis.start_ns)),
+        seen=tuple(_seen(tables)),
         requests=tuple(_rows(tables.requests, tables.engines, REQUEST_LABELS)),
         stacks=tuple(_rows(tables.stacks, tables.stack_engines, STACK_LABELS)),
         slowest=tuple(_slowest(tables.slowest)),
     )
 
 
-def _seen(tables: BudgetTables, start_ns: int) -> Iterator[str]:
+def _seen(tables: BudgetTables) -> Iterator[str]:
     seen = tables.seen
     share = f" ({seen.traced / seen.due:.1%})" if seen.due else ""
     yield (
-        f"{_windows(tables.windows, start_ns)} {seen.traced:,} of the {seen.due:,} requests of the "
+        f"{_windows(tables.windows, tables.start_ns)} {seen.traced:,} of the {seen.due:,} requests of the "
         f"measured part{share} were sent while tracing was on. Of these, {seen.unfinished:,} had not "
         f"ended when it was switched off, and {seen.failed:,} were not answered as expected: they are in "
         "no cohort."

@@ -102,7 +102,7 @@ def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
         "omitted": omitted,
         "percents": [column(percent) for percent in PERCENTS],
         "taken": TAKEN,
-        "budget": budget_text.budget(found),
+        "budget": budget_text.budget(found.budget) if found.budget else None,
         "needed": {column(percent): statistics.samples_needed(percent) for percent in PERCENTS},
         **{part.__name__: part(found) for part in page_text.PARTS},
         "rebuild": shlex.join(["calorimeter", "report", f"runs/{found.about.get('id', '')}"]),

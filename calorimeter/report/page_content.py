@@ -177,7 +177,7 @@ def _budget(run: RunDir, loaded: LoadTables | None, gaps: list[str]) -> BudgetTa
     if found is None or loaded is None:
         return None
     gaps.extend(f"Latency budget: {one_line(doubt)}." for doubt in found.doubts)
-    return budget_tables(found, loaded.axis.start_ns)
+    return budget_tables(found)
 
 
 def _text(run: RunDir, path: Path) -> str | None:

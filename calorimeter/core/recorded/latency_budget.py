@@ -20,7 +20,7 @@ NAME = "budget"
 """Its name among the evidence of a run."""
 
 MOST_WINDOWS = 1000
-MOST_OPERATIONS = 500
+MOST_OPERATIONS = 2000
 MOST_COHORTS = 10
 MOST_PLACES = 500
 MOST_STEPS = 200
@@ -56,7 +56,10 @@ StackSegment = Literal["start", "broker", "engine", "between", "end"]
 - `end`: from the last delivery until the load saw the end: the last engine's work and the load's next poll
 """
 
-Text = Annotated[str, Field(max_length=600)]
+LONGEST_TEXT = 600
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Doubts = Annotated[tuple[Text, ...], Field(max_length=MOST_NOTES)]
 OperationName = Annotated[str, Field(max_length=1100)]
 
 
@@ -70,6 +73,9 @@ class TraceWindow(Model):
     from_ns: Time
     to_ns: Time
     off_ns: Time
+
+
+Windows = Annotated[tuple[TraceWindow, ...], Field(max_length=MOST_WINDOWS)]
 
 
 class Cohort(Model):
@@ -167,15 +173,19 @@ class Seen(Model):
 
 
 class LatencyBudget(Model):
-    """The whole file. `windows` is empty if the whole load was traced; `doubts` are sentences."""
+    """The whole file. `windows` is empty if the whole load was traced; `doubts` are sentences.
+
+    `start_ns` is when the first request of the run was due.
+    """
 
     schema_version: Literal[1] = 1
-    windows: Annotated[tuple[TraceWindow, ...], Field(max_length=MOST_WINDOWS)] = ()
+    start_ns: Time
+    windows: Windows = ()
     seen: Seen
     operations: Annotated[tuple[OperationBudget, ...], Field(max_length=MOST_OPERATIONS)]
     stacks: Annotated[tuple[StackBudget, ...], Field(max_length=MOST_OPERATIONS)] = ()
     slowest: Annotated[tuple[SlowRequest, ...], Field(max_length=MOST_SLOWEST)]
-    doubts: Annotated[tuple[Annotated[str, Field(max_length=4000)], ...], Field(max_length=MOST_NOTES)] = ()
+    doubts: Doubts = ()
 
 
 def read(run: Path) -> LatencyBudget | None:

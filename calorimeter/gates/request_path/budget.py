@@ -8,8 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from calorimeter.core.errors import shortened
 from calorimeter.core.recorded import sample_stream
-from calorimeter.core.recorded.latency_budget import NAME, LatencyBudget, Seen, TraceWindow
+from calorimeter.core.recorded.latency_budget import (
+    LONGEST_TEXT,
+    MOST_NOTES,
+    NAME,
+    LatencyBudget,
+    Seen,
+    TraceWindow,
+)
 from calorimeter.core.recorded.measured_part import Span, measured_part
 from calorimeter.core.recorded.recorded_tables import RecordedRows
 from calorimeter.core.recorded.rundir import RunDir
@@ -69,12 +77,13 @@ def budget(run: RunDir, recording: PathEvidence) -> LatencyBudget | None:
     ]
     ended, stacks_due = _ended_stacks(run, part, recording.windows)
     return LatencyBudget(
+        start_ns=extent.first_ns,
         windows=recording.windows,
         seen=_seen(traced, paths, ways, stacks_due, len(stacks := _stack_ways(ended, recording))),
         operations=cohorts.operation_budgets(each for each in ways if _counts(each)),
         stacks=cohorts.stack_budgets(stacks),
         slowest=cohorts.slowest(each for each in ways if not each.request.error),
-        doubts=(*recording.doubts, *_left_out(traced)),
+        doubts=_doubts(recording, traced),
     )
 
 
@@ -83,10 +92,10 @@ def _counts(each: RequestWay) -> bool:
     return not each.request.error and each.adds_up
 
 
-def _left_out(traced: TracedRequests) -> list[str]:
-    if not traced.beyond:
-        return []
-    return [f"{traced.beyond} of the traced requests are left out: a budget has at most {MOST_REQUESTS}"]
+def _doubts(recording: PathEvidence, traced: TracedRequests) -> tuple[str, ...]:
+    beyond = f"{traced.beyond} of the traced requests are left out: a budget has at most {MOST_REQUESTS}"
+    found = (*([beyond] if traced.beyond else []), *recording.doubts)
+    return tuple(shortened(doubt, LONGEST_TEXT) for doubt in found[:MOST_NOTES])
 
 
 def _seen(
@@ -155,6 +164,8 @@ def _ended_stacks(run: RunDir, part: Span, windows: Sequence[TraceWindow]) -> tu
         if not part.first_ns <= row["accepted_ns"] <= part.last_ns:
             continue
         total += 1
+        if not 0 <= row["final_ns"] - row["accepted_ns"] <= sample_stream.MOST_LENGTH_NS:
+            continue  # it never ended, or the times are none of a run
         if row["final_state"].endswith("_COMPLETE") and _whole(row, windows):
             kind = f"{row['api']} {row['operation']}"
             found.append(EndedStack(kind, row["request_id"] or "", row["accepted_ns"], row["final_ns"]))

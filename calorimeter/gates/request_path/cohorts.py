@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from calorimeter.core import statistics
+from calorimeter.core.errors import shortened
 from calorimeter.core.recorded.latency_budget import (
+    LONGEST_TEXT,
     MOST_PLACES,
     MOST_STEPS,
     Cohort,
@@ -28,24 +29,23 @@ ALL = "all"
 """The name of all operations together."""
 
 SLOWEST = "slowest tenth"
-SLOWEST_SHARE = 0.1
 
 SLOWEST_SHOWN = 10
 
 
 class Ranks(NamedTuple):
-    """A cohort: the percentile that must be known, and the first and the last rank, as shares of all."""
+    """A cohort: the percentile that must be known, and its first and last rank, in thousandths of all."""
 
     name: str
     percent: float
-    first: float
-    last: float
+    first: int
+    last: int
 
 
 RANKS = (
-    Ranks("p50", 50.0, 0.45, 0.55),
-    Ranks("p95", 95.0, 0.925, 0.975),
-    Ranks("p99", 99.0, 0.985, 0.995),
+    Ranks("p50", 50.0, 450, 550),
+    Ranks("p95", 95.0, 925, 975),
+    Ranks("p99", 99.0, 985, 995),
 )
 """A tenth of all requests around the median, 5 % around p95, 1 % around p99: never fewer than two."""
 
@@ -59,10 +59,9 @@ def cohorts(ordered: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
     n = len(ordered)
     known = [ranks for ranks in RANKS if n >= statistics.samples_needed(ranks.percent)]
     for ranks in known:
-        first, last = math.floor(ranks.first * n), math.ceil(ranks.last * n)
-        yield ranks.name, ordered[first:last]
+        yield ranks.name, ordered[n * ranks.first // 1000 : -(-n * ranks.last // 1000)]
     if known and known[-1].name == "p50":
-        yield SLOWEST, ordered[n - math.floor(SLOWEST_SHARE * n) :]
+        yield SLOWEST, ordered[n - n // 10 :]
 
 
 def operation_budgets(ways: Iterable[RequestWay]) -> tuple[OperationBudget, ...]:
@@ -112,7 +111,7 @@ def _means(each: Sequence[Mapping[K, int]]) -> dict[K, float]:
 def _most(means: dict[str, float]) -> dict[str, float]:
     """The engines by name, if they are too many those with most time."""
     most = sorted(means, key=lambda name: -means[name])[:MOST_PLACES]
-    return {name: means[name] for name in sorted(most)}
+    return {shortened(name, LONGEST_TEXT): means[name] for name in sorted(most)}
 
 
 def stack_budgets(ways: Iterable[StackWay]) -> tuple[StackBudget, ...]:
@@ -170,4 +169,5 @@ def _shortened(stays: Sequence[Stay]) -> Sequence[Stay]:
 
 
 def _step(stay: Stay) -> Step:
-    return Step(segment=stay.segment, who=stay.who, what=stay.what, took_s=stay.took_ns / 1e9)
+    who, what = (shortened(text, LONGEST_TEXT) for text in (stay.who, stay.what))
+    return Step(segment=stay.segment, who=who, what=what, took_s=stay.took_ns / 1e9)

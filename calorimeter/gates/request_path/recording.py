@@ -10,7 +10,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
 from calorimeter.core.recorded import recorded_json
-from calorimeter.core.recorded.latency_budget import TraceWindow
+from calorimeter.core.recorded.latency_budget import Windows
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence import proxy_log
@@ -39,7 +39,7 @@ class PathEvidence(Model):
     processes: dict[str, BrokerProcess]
     hosts: dict[str, str]
     doubts: tuple[str, ...]
-    windows: tuple[TraceWindow, ...] = ()
+    windows: Windows = ()
 
 
 class PathRecorder:

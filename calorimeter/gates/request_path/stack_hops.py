@@ -120,7 +120,7 @@ def _cause(messages: Sequence[_Message], place: int) -> int | None:
     for earlier in range(place - 1, -1, -1):
         candidate = messages[earlier]
         own = not message.publisher or candidate.consumer == message.publisher
-        if own and candidate.delivered_ns <= message.published_ns + MISMATCH_NS:
+        if own and candidate.delivered_ns <= message.published_ns:
             return earlier
     return None
 

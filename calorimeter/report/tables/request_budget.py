@@ -59,10 +59,12 @@ class BudgetTables:
     each engine (`operation`, `cohort`, `engine`, `mean_s`). `stacks` is like `requests`, of stacks, with
     `messages`, `hops` and `waits`; `stack_engines` is like `engines`. `slowest` has a row for each step of
     the slowest requests: `rank`, `operation`, `request_id`, `at_s` (when it was due, after the first
-    request of the run), `response_s`, `adds_up`, `segment`, `who`, `what`, `took_s`.
+    request of the run), `response_s`, `adds_up`, `segment`, `who`, `what`, `took_s`. `rare` names what is
+    too rare for a cohort.
     """
 
     seen: Seen
+    start_ns: int
     windows: tuple[TraceWindow, ...]
     requests: pd.DataFrame
     engines: pd.DataFrame
@@ -72,20 +74,18 @@ class BudgetTables:
     rare: tuple[str, ...]
 
 
-def budget_tables(budget: LatencyBudget, start_ns: int) -> BudgetTables:
-    """The tables of a budget; `start_ns` is when the first request of the run was due.
-
-    `rare` names the operations and kinds of stacks that are too few for a cohort.
-    """
+def budget_tables(budget: LatencyBudget) -> BudgetTables:
+    """The tables of a budget."""
     every: tuple[OperationBudget | StackBudget, ...] = (*budget.operations, *budget.stacks)
     return BudgetTables(
         seen=budget.seen,
+        start_ns=budget.start_ns,
         windows=budget.windows,
         requests=_cohorts(budget.operations, REQUEST_SEGMENTS, ()),
         engines=_engines(budget.operations),
         stacks=_cohorts(budget.stacks, STACK_SEGMENTS, ("messages", "hops", "waits")),
         stack_engines=_engines(budget.stacks),
-        slowest=_slowest(budget, start_ns),
+        slowest=_slowest(budget),
         rare=tuple(dict.fromkeys(plain(each.operation) for each in every if not each.cohorts)),
     )
 
@@ -121,10 +121,10 @@ def _engines(budgets: Iterable[OperationBudget | StackBudget]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["operation", "cohort", "engine", "mean_s"])
 
 
-def _slowest(budget: LatencyBudget, start_ns: int) -> pd.DataFrame:
+def _slowest(budget: LatencyBudget) -> pd.DataFrame:
     rows = [
         (
-            *(rank, plain(one.operation), plain(one.request_id), (one.due_ns - start_ns) / 1e9),
+            *(rank, plain(one.operation), plain(one.request_id), (one.due_ns - budget.start_ns) / 1e9),
             *(one.took_s, one.adds_up, step.segment, plain(step.who), plain(step.what), step.took_s),
         )
         for rank, one in enumerate(budget.slowest, start=1)
