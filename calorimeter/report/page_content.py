@@ -173,7 +173,7 @@ def _or_gap(gaps: list[str], read: Callable[..., T], *given: Any) -> T | None:
 
 
 def _budget(run: RunDir, loaded: LoadTables | None, gaps: list[str]) -> BudgetTables | None:
-    found = _or_gap(gaps, latency_budget.read, run.path) if loaded else None
+    found = _or_gap(gaps, latency_budget.read, run) if loaded else None
     if found is None or loaded is None:
         return None
     gaps.extend(f"Latency budget: {one_line(doubt)}." for doubt in found.doubts)

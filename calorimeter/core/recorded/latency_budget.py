@@ -6,7 +6,6 @@ seconds, and the segments of a cohort add up to its response time.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,6 +13,7 @@ from pydantic import Field
 from calorimeter.core import files
 from calorimeter.core.recorded import recorded_json
 from calorimeter.core.recorded.recorded_json import Count, Duration, Time
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 
 NAME = "budget"
@@ -139,7 +139,7 @@ class Step(Model):
     took_s: Duration
 
 
-class SlowRequest(Model):
+class SlowWay(Model):
     """A request with its way; `adds_up` is whether the times of the evidence fit together."""
 
     operation: OperationName
@@ -184,13 +184,13 @@ class LatencyBudget(Model):
     seen: Seen
     operations: Annotated[tuple[OperationBudget, ...], Field(max_length=MOST_OPERATIONS)]
     stacks: Annotated[tuple[StackBudget, ...], Field(max_length=MOST_OPERATIONS)] = ()
-    slowest: Annotated[tuple[SlowRequest, ...], Field(max_length=MOST_SLOWEST)]
+    slowest: Annotated[tuple[SlowWay, ...], Field(max_length=MOST_SLOWEST)]
     doubts: Doubts = ()
 
 
-def read(run: Path) -> LatencyBudget | None:
+def read(run: RunDir) -> LatencyBudget | None:
     """Read the budget of a run folder; None if there is none. Raises InputError if it is damaged."""
     try:
-        return recorded_json.record(run / "evidence" / f"{NAME}.json", LatencyBudget, within=run)
+        return recorded_json.record(run.path / "evidence" / f"{NAME}.json", LatencyBudget, within=run.path)
     except files.MissingFileError:
         return None

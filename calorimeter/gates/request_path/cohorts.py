@@ -14,7 +14,7 @@ from calorimeter.core.recorded.latency_budget import (
     Cohort,
     OperationBudget,
     RequestSegment,
-    SlowRequest,
+    SlowWay,
     StackBudget,
     StackCohort,
     Step,
@@ -141,11 +141,11 @@ def _stacks(name: str, ways: Sequence[StackWay]) -> StackCohort:
     )
 
 
-def slowest(ways: Iterable[RequestWay]) -> tuple[SlowRequest, ...]:
+def slowest(ways: Iterable[RequestWay]) -> tuple[SlowWay, ...]:
     """The requests that took longest, with their ways, the slowest first."""
     chosen = sorted(ways, key=_order)[::-1][:SLOWEST_SHOWN]
     return tuple(
-        SlowRequest(
+        SlowWay(
             operation=way.request.kind,
             request_id=way.request.request_id,
             due_ns=way.request.scheduled_ns,

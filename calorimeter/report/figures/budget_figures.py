@@ -21,8 +21,8 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     "start": (style.PALE, ""),
     "proxy": (style.MUTED, ""),
     "api_before": (style.SKY, ""),
-    "broker": (style.ORANGE, ""),
-    "redelivery": (style.RED, ""),
+    "broker": ("#b86414", ""),
+    "redelivery": (style.RED, "...."),
     "engine": (style.BLUE, ""),
     "api_between": (style.SKY, "////"),
     "between": (style.SKY, "////"),
@@ -33,7 +33,7 @@ LOOKS: Mapping[str, tuple[str, str]] = {
 }
 """Fill and hatch of each segment: dark and light alternate, so that neighbours differ in grey, too."""
 
-_DARK = (style.BLUE, style.RED, style.MUTED)
+_DARK = (style.BLUE, style.RED, style.MUTED, "#b86414")
 _LEAST_LABEL = {False: 0.085, True: 0.17}
 """The part of the axis that a bar needs to be labelled in it, by whether the layout is narrow."""
 

@@ -71,8 +71,8 @@ def run_of(path: Path, *samples: dict[str, Any], ledger: tuple[dict[str, Any], .
 
 def made(run: RunDir, kept: PathEvidence) -> LatencyBudget:
     """The budget, as it is kept and read again."""
-    assert budget.keep(run, kept) == latency_budget.read(run.path)
-    found = latency_budget.read(run.path)
+    assert budget.keep(run, kept) == latency_budget.read(run)
+    found = latency_budget.read(run)
     assert found is not None
     return found
 
@@ -175,11 +175,11 @@ def test_a_run_without_samples_has_no_budget(tmp_path: Path) -> None:
     """Nothing is written."""
     run = Builder(tmp_path / "20260102T030405Z-x-ab12").about().run
     assert budget.keep(run, recording()) is None
-    assert latency_budget.read(run.path) is None
+    assert latency_budget.read(run) is None
 
 
 def test_a_damaged_budget_is_one_line(tmp_path: Path) -> None:
     """Not a traceback."""
     run = Builder(tmp_path / "20260102T030405Z-x-ab12").about().evidence("budget", {"seen": 1}).run
     with pytest.raises(InputError, match=r"budget\.json: is damaged"):
-        latency_budget.read(run.path)
+        latency_budget.read(run)
