@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from calorimeter import __version__
-from calorimeter.export.slowest_requests import SlowWay
+from calorimeter.export.slowest_requests import SlowRequest
 
 UNKNOWN = -1
 _PLACEHOLDER = re.compile(r"\{(\w+)(?:[^\w{}][^{}]*)?\}", re.ASCII)
@@ -38,7 +38,7 @@ class AskedRoute:
 
 
 def document(
-    requests: Iterable[SlowWay],
+    requests: Iterable[SlowRequest],
     fronts: Mapping[str, str],
     routes: Mapping[tuple[str, str], AskedRoute],
     name: str,
@@ -56,7 +56,7 @@ def document(
 
 
 def _entry(
-    request: SlowWay, fronts: Mapping[str, str], routes: Mapping[tuple[str, str], AskedRoute]
+    request: SlowRequest, fronts: Mapping[str, str], routes: Mapping[tuple[str, str], AskedRoute]
 ) -> dict[str, Any]:
     timings = _timings(request)
     route = routes.get((request.api, request.operation))
@@ -86,7 +86,7 @@ def _entry(
     }
 
 
-def _response(request: SlowWay) -> dict[str, Any]:
+def _response(request: SlowRequest) -> dict[str, Any]:
     return {
         "status": request.status,
         "statusText": _PHRASES.get(request.status, ""),
@@ -103,7 +103,7 @@ def _response(request: SlowWay) -> dict[str, Any]:
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-def _timings(request: SlowWay) -> dict[str, float]:
+def _timings(request: SlowRequest) -> dict[str, float]:
     """Milliseconds; -1 for what samples do not time. An answer that never began is all waited for."""
     began = request.first_byte_ns or request.done_ns
     return {
@@ -126,7 +126,7 @@ def _iso(ns: int) -> str:
     return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"
 
 
-def _url(request: SlowWay, front: str, route: AskedRoute | None) -> str:
+def _url(request: SlowRequest, front: str, route: AskedRoute | None) -> str:
     """The front address with the route, its placeholders as `:name`; never a user or a password of it."""
     parts = urlsplit(front or f"http://{request.api}.invalid")
     host = parts.netloc.rpartition("@")[2]

@@ -14,7 +14,7 @@ COLUMNS = ("first_byte_ns", "api", "operation", "status", "error", "request_id",
 
 
 @dataclass(frozen=True, slots=True)
-class SlowWay:
+class SlowRequest:
     """One request. Times are ns since the epoch; `first_byte_ns` is 0 if the answer never began."""
 
     response_ns: int
@@ -32,12 +32,12 @@ class SlowWay:
     source: str
 
 
-def slowest(batches: Iterable[RequestBatch], most: int) -> list[SlowWay]:
+def slowest(batches: Iterable[RequestBatch], most: int) -> list[SlowRequest]:
     """The `most` requests with the longest response times, in the order in which they were due.
 
     Of equal ones the first to be read are kept. Requests that were never sent have no response time.
     """
-    kept: list[SlowWay] = []
+    kept: list[SlowRequest] = []
     for batch in batches:
         least = kept[-1].response_ns if len(kept) == most else -1
         places = np.flatnonzero(~batch.never & (batch.response_ns > least))
@@ -48,6 +48,6 @@ def slowest(batches: Iterable[RequestBatch], most: int) -> list[SlowWay]:
     return sorted(kept, key=lambda request: request.due_ns)
 
 
-def _row(batch: RequestBatch, place: int) -> SlowWay:
+def _row(batch: RequestBatch, place: int) -> SlowRequest:
     row = {name: batch.rows.column(name)[place].as_py() for name in ("sent_ns", "done_ns", *COLUMNS)}
-    return SlowWay(int(batch.response_ns[place]), int(batch.due_ns[place]), **row)
+    return SlowRequest(int(batch.response_ns[place]), int(batch.due_ns[place]), **row)

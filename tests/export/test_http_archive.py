@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from calorimeter.export import http_archive, slowest_requests
 from calorimeter.export.http_archive import AskedRoute
 from calorimeter.export.request_batches import request_batches
-from calorimeter.export.slowest_requests import SlowWay
+from calorimeter.export.slowest_requests import SlowRequest
 from calorimeter.load.operations.operation_table import REGISTRY
 from tests.report.run_builder import Builder, one
 
@@ -76,7 +76,7 @@ def violations(kind: str, tree: dict[str, Any]) -> Iterable[str]:
             yield f"entry.request.url is {tree['request']['url']}"
 
 
-def archive(*requests: SlowWay) -> dict[str, Any]:
+def archive(*requests: SlowRequest) -> dict[str, Any]:
     """The archive's log, checked against the specification."""
     text = http_archive.document(requests, FRONTS, ROUTES, "run")
     assert text.isascii()
@@ -85,12 +85,12 @@ def archive(*requests: SlowWay) -> dict[str, Any]:
     return dict(log)
 
 
-def request(kind: str = "rest create", **columns: Any) -> SlowWay:
+def request(kind: str = "rest create", **columns: Any) -> SlowRequest:
     """A request of 123 ms, of which 3 ms were waited for in the generator."""
     row = one(kind, late_ms=3, took_ms=120, **columns)
     due = row.pop("scheduled_ns")
     row.pop("source_port")
-    return SlowWay(response_ns=row["done_ns"] - due, due_ns=due, **row)
+    return SlowRequest(response_ns=row["done_ns"] - due, due_ns=due, **row)
 
 
 def test_an_entry_has_what_a_sample_has() -> None:
@@ -143,8 +143,8 @@ def test_whatever_a_run_holds_is_an_archive(
 ) -> None:
     """Foreign names, statuses without a phrase, clocks that went back."""
     archive(
-        SlowWay(1, 10, 10 - early, 5, 7, api, name, status, "", text, -1, text, text),
-        SlowWay(1, 10, 12, 0, 14, api, name, status, "", text, -1, text, text),
+        SlowRequest(1, 10, 10 - early, 5, 7, api, name, status, "", text, -1, text, text),
+        SlowRequest(1, 10, 12, 0, 14, api, name, status, "", text, -1, text, text),
     )
 
 
