@@ -42,10 +42,11 @@ def budget(tables: BudgetTables) -> BudgetWords:
 
 
 def _seen(tables: BudgetTables) -> Iterator[str]:
-    seen = tables.seen
+    record = tables.record
+    seen = record.seen
     share = f" ({seen.traced / seen.due:.1%})" if seen.due else ""
     yield (
-        f"{_windows(tables.windows, tables.start_ns)} {seen.traced:,} of the {seen.due:,} requests of the "
+        f"{_windows(record.windows, record.start_ns)} {seen.traced:,} of the {seen.due:,} requests of the "
         f"measured part{share} were sent while tracing was on. Of these, {seen.unfinished:,} had not "
         f"ended when it was switched off, and {seen.failed:,} were not answered as expected: they are in "
         "no cohort."
@@ -115,14 +116,14 @@ def _by_engine(own: pd.DataFrame) -> str:
 def _slowest(steps: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     if steps.empty:
         return
-    yield ("", "operation", "time", "due at", "request id", "way")
+    yield ("", "operation", "time", "due at", "way", "request id")
     for rank, own in steps.groupby("rank", sort=True):
         first = own.iloc[0]
         words = [_step(row) for row in own.to_dict("records") if row["took_s"] >= LEAST_SHOWN_S]
         doubt = "" if first["adds_up"] else " (the times of its evidence contradict one another)"
         yield (
             *(str(rank), first["operation"], seconds(first["response_s"]), f"{first['at_s']:.1f} s"),
-            *(first["request_id"], " → ".join(words) + doubt),
+            *(" → ".join(words) + doubt, first["request_id"]),
         )
 
 

@@ -238,7 +238,7 @@ def _optional(found: PageContent) -> Iterator[OmittedFigure]:
 
 
 def _without_budget(budget: BudgetTables | None) -> Iterator[OmittedFigure]:
-    why = "no requests were traced (`calorimeter run --trace-windows 5x2s` traces some)"
+    why = "the run holds no budget of traced requests (`run --trace-windows 5x2s` or `trace RUN` makes it)"
     if budget is not None:
         why = "fewer than 20 requests of each operation were traced"
     yield OmittedFigure("budget", BUDGET, "Latency budget", why)

@@ -59,15 +59,17 @@ def test_the_page_shows_where_the_time_went(builder: Any) -> None:
         in files["tables/slowest.csv"].decode().splitlines()
     )
     assert b'id="table-slowest"' in files["index.html"]
+    summary = json.loads(files["summary.json"])["latency_budget"]
+    assert summary["seen"] == record()["seen"] and summary["slowest"] == record()["slowest"]
 
 
 def test_a_page_without_a_budget_has_one_line(builder: Any) -> None:
     """The line names the command that makes one."""
     files = page.files(page_content.collect(builder.samples(seed=1).run))
     text = files["report.md"].decode()
-    assert "Not drawn: Latency budget, because no requests were traced (" in text
-    assert "calorimeter run --trace-windows 5x2s" in text
-    assert text.lower().count("budget") == 1
+    assert "Not drawn: Latency budget, because the run holds no budget of traced requests (" in text
+    assert "run --trace-windows 5x2s" in text
+    assert sum("budget" in line.lower() for line in text.splitlines()) == 1
     assert not any("budget" in name for name in files)
 
 
@@ -132,8 +134,9 @@ def test_a_way_names_no_step_that_took_no_time() -> None:
     """The generator's part of the request is left out; the heading is the first row."""
     words = budget_text.budget(tables())
     assert words.slowest == (
-        ("", "operation", "time", "due at", "request id", "way"),
-        ("1", "rest list", "600 ms", "12.0 s", "req-7",
+        ("", "operation", "time", "due at", "way", "request id"),
+        ("1", "rest list", "600 ms", "12.0 s",
          "API before RPC, with Keystone [heat-api[10]@h] 100 ms → engine [engine-1 list_stacks] 500 ms "
-         "(the times of its evidence contradict one another)"),
+         "(the times of its evidence contradict one another)",
+         "req-7"),
     )  # fmt: skip

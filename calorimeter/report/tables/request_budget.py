@@ -13,11 +13,9 @@ from calorimeter.core.recorded.latency_budget import (
     LatencyBudget,
     OperationBudget,
     RequestSegment,
-    Seen,
     StackBudget,
     StackCohort,
     StackSegment,
-    TraceWindow,
 )
 from calorimeter.core.shown_text import plain
 
@@ -52,7 +50,7 @@ _COHORT = ("operation", "requests", "cohort", "n", "from_s", "to_s", "mean_s")
 
 @dataclass(frozen=True, slots=True)
 class BudgetTables:
-    """The tables of a budget; all times are s.
+    """A budget, and its tables; all times are s.
 
     `requests` has a row for each cohort of an operation: `operation`, `requests` (how many its budget is
     of), `cohort`, `n`, `from_s`, `to_s`, `mean_s` and the mean of each segment. `engines` has the mean of
@@ -63,9 +61,7 @@ class BudgetTables:
     too rare for a cohort.
     """
 
-    seen: Seen
-    start_ns: int
-    windows: tuple[TraceWindow, ...]
+    record: LatencyBudget
     requests: pd.DataFrame
     engines: pd.DataFrame
     stacks: pd.DataFrame
@@ -78,9 +74,7 @@ def budget_tables(budget: LatencyBudget) -> BudgetTables:
     """The tables of a budget."""
     every: tuple[OperationBudget | StackBudget, ...] = (*budget.operations, *budget.stacks)
     return BudgetTables(
-        seen=budget.seen,
-        start_ns=budget.start_ns,
-        windows=budget.windows,
+        record=budget,
         requests=_cohorts(budget.operations, REQUEST_SEGMENTS, ()),
         engines=_engines(budget.operations),
         stacks=_cohorts(budget.stacks, STACK_SEGMENTS, ("messages", "hops", "waits")),
