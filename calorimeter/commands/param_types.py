@@ -11,6 +11,7 @@ from calorimeter.core import bounds
 from calorimeter.core.bounds import Bounds
 from calorimeter.core.errors import InputError
 from calorimeter.core.shown_text import quoted
+from calorimeter.core.trace_windows import TraceWindows
 
 
 class NumberParam(click.ParamType[Any]):
@@ -74,6 +75,26 @@ class NumbersParam(NumberParam):
         if len(words) > bounds.MOST_NUMBERS:
             raise ValueError(f"valid: {bounds.MOST_NUMBERS} numbers or fewer")
         return tuple(self.within.parse(word.strip()) for word in words)
+
+
+class WindowsParam(NumberParam):
+    """`5x2s`: how many windows, and the length of each."""
+
+    def __init__(self) -> None:
+        super().__init__(bounds.TRACE_WINDOWS)
+        self.name = "windows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The windows. Fails as a number does."""
+        return value if isinstance(value, TraceWindows) else super().convert(value, param, ctx)
+
+    def read(self, text: str) -> Any:
+        """The windows that a text means. Raises ValueError."""
+        return TraceWindows.parse(text)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The range of each number."""
+        return f"{self.within.range}x{bounds.TRACE_WINDOW.range}s"
 
 
 def check_series(total_s: float, what: str) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
-from calorimeter.commands.param_types import DurationParam, NumberParam, check_series
+from calorimeter.commands.param_types import DurationParam, NumberParam, WindowsParam, check_series
 from calorimeter.core import bounds, paths, statistics
+from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.host import netns
 from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.trace_windows import TraceWindows
 from calorimeter.load.run import followed_load, load_processes, locust_command
 from calorimeter.load.run.faults_under_load import ScheduledFaults
-from calorimeter.load.run.followed_load import EARLY, EndedLoad, follow
+from calorimeter.load.run.followed_load import EARLY, BegunLoad, EndedLoad, follow
 from calorimeter.workload import catalogue
+from calorimeter.workload.scenario import Scenario
+
+if TYPE_CHECKING:
+    from calorimeter.gates.request_path.window_process import LoadWindows
 
 OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 """Options that a single run of a series does not get as they were given."""
@@ -53,6 +60,9 @@ class ProcessesParam(NumberParam):
 @click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "
               "(default: the scenario's faults only).")  # fmt: skip
+@click.option("--trace-windows", type=WindowsParam(),
+              help="Windows in which the broker is traced, spread over the load after its warm-up, as in "
+              "5x2s; the page of the run then shows where the time goes (default: none).")  # fmt: skip
 @YES_BREAK_IT
 @click.option("--web", is_flag=True,
               help="Locust's web page on 127.0.0.1:8089; start the load there.")  # fmt: skip
@@ -148,6 +158,7 @@ def _once(
     allow_processes: int | None,
     runs: Path,
     faults: tuple[str, ...],
+    trace_windows: TraceWindows | None,
     yes_break_it: bool,
     web: bool,
     abort_on_objective: bool,
@@ -163,11 +174,9 @@ def _once(
 
         described = lent_ec2.needed(described)
     breaking = ScheduledFaults.of(described, asked, yes_break_it)
-    command = (
-        locust_command.headless(file, scenario, runs)
-        if not web
-        else locust_command.with_page(file, scenario, runs)
-    )
+    traced = _traced(described, wanted.with_overrides(duration_s=duration), trace_windows, web)
+    command_of = locust_command.with_page if web else locust_command.headless
+    command = command_of(file, scenario, runs)
     command += followed_load.with_workers() if processes else []
     command += ["--abort-on-objective"] if abort_on_objective else []
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
@@ -176,10 +185,13 @@ def _once(
     ended = EndedLoad(2)
     try:
         with breaking:
-            ended = follow(command, lambda _: breaking.begin())
+            ended = follow(command, _both(breaking, traced))
     finally:  # also if something stays broken
         if ended.run:
-            breaking.keep(RunDir.open(Path(ended.run)))
+            kept = RunDir.open(Path(ended.run))
+            breaking.keep(kept)
+            if traced is not None and (doubt := traced.finish(kept)):
+                click.echo(f"calorimeter: trace windows: {doubt}", err=True)
             if ended.early:
                 click.echo(f"{EARLY}{ended.early}")
             click.echo(f"run: {ended.run}")
@@ -193,6 +205,30 @@ def _once(
     if ended.early and ended.status == 1 and not breaking.problem:
         return 1
     return 0 if ended.status == 0 and not breaking.problem else 2
+
+
+def _traced(
+    deployment: Deployment, scenario: Scenario, windows: TraceWindows | None, web: bool
+) -> LoadWindows | None:
+    """The windows in which the load is traced. Raises InputError if they cannot be taken."""
+    if windows is None:
+        return None
+    if web:
+        raise InputError("--trace-windows", "given with --web", "valid: for a load that begins by itself")
+    from calorimeter.gates.request_path.window_process import LoadWindows
+
+    return LoadWindows.of(deployment, windows.within(scenario.warm_up_s, scenario.duration_s))
+
+
+def _both(breaking: ScheduledFaults, traced: LoadWindows | None) -> Callable[[BegunLoad], None]:
+    """What happens when the load begins."""
+
+    def begin(load: BegunLoad) -> None:
+        breaking.begin()
+        if traced is not None:
+            traced.begin(str(load.run))
+
+    return begin
 
 
 def _after_a_kill(run: str, deployment: Path) -> str:

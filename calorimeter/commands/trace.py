@@ -10,7 +10,7 @@ import click
 
 from calorimeter.commands.options import FILE
 from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import bounds
+from calorimeter.core import bounds, shown_text
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.core.recorded.rundir import RunDir
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from calorimeter.gates.request_path.follow import FollowedCommand
     from calorimeter.gates.request_path.path import RequestPath, RequestPaths
 
-ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
+ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN [REQUEST_ID]"
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -39,7 +39,8 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
     Needs [consent] level = "invasive", because the broker's tracing is on during the command.
 
     If COMMAND is a load (calorimeter run), the share of its requests that could be followed is shown, and
-    the evidence is kept in the run folder: `trace RUN REQUEST_ID` then shows one request.
+    the evidence is kept in the run folder: `trace RUN REQUEST_ID` then shows one request, and `trace RUN`
+    makes the latency budget again, from the files of RUN alone (docs/reference/latency-budget.md).
 
     Exit status: 0 every request was followed to its engines; 1 a link is missing, or the command failed;
     2 the input or the set-up cannot be used.
@@ -96,8 +97,10 @@ def _from_run(run: RunDir, arguments: tuple[str, ...]) -> int:
     from calorimeter.gates.request_path import recording
     from calorimeter.gates.request_path.follow import TRACE, joined, samples
 
+    if not arguments:
+        return _budget(run)
     if len(arguments) != 1:
-        raise InputError("trace", f"{len(arguments)} request ids given", "valid: trace RUN REQUEST_ID")
+        raise InputError("trace", f"{len(arguments)} request ids given", "valid: trace RUN [REQUEST_ID]")
     found = samples(run, arguments[0])
     if not found:
         raise InputError(
@@ -108,6 +111,27 @@ def _from_run(run: RunDir, arguments: tuple[str, ...]) -> int:
     for line in _request(path, evidence.hosts, ""):
         click.echo(line)
     return 1 if path.missing else 0
+
+
+def _budget(run: RunDir) -> int:
+    """Make the budget of a run again, keep it, and show it; exit status 1 if a link is missing."""
+    from calorimeter.gates.request_path import budget, recording
+    from calorimeter.gates.request_path.follow import TRACE
+    from calorimeter.report import budget_text
+    from calorimeter.report.tables.request_budget import budget_tables
+    from calorimeter.studies import study_page
+
+    found = budget.keep(run, recording.read(run, TRACE))
+    if found is None:
+        raise InputError(str(run.path), "holds no samples", "valid: what `calorimeter run` wrote")
+    words = budget_text.budget(budget_tables(found))
+    for sentence in words.seen:
+        click.echo(sentence)
+    for headings, *rows in filter(None, (words.requests, words.stacks)):
+        click.echo(f"\n{study_page.text(study_page.Table('', '', headings, tuple(rows)))}")
+    for doubt in found.doubts:
+        click.echo(f"doubt: {shown_text.one_line(doubt)}")
+    return 0 if found.seen.followed == found.seen.answered else 1
 
 
 def _request(path: RequestPath, hosts: Mapping[str, str], when: str) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from calorimeter.core.recorded.load_generator import MOST_CPU_SHARE
 from calorimeter.core.statistics import MINIMUM_WINDOWS
 from calorimeter.report.figures import (
+    budget_figures,
     gate_figures,
     latency_figures,
     load_curves,
@@ -21,55 +21,27 @@ from calorimeter.report.figures import (
     style,
     upgrade_figures,
 )
-from calorimeter.report.figures.style import Marks, Plot
+from calorimeter.report.figures.style import Marks
 from calorimeter.report.load_tables import LoadTables
 from calorimeter.report.page_content import GateEvidence, PageContent, PollTables, SharesTable
-from calorimeter.report.tables.polls import union
-from calorimeter.report.tables.upgrade_steps import UpgradeTables
-
-SECTIONS = (
-    UPGRADE := "Upgrade, step by step",
-    OVER_TIME := "Throughput and latency over time",
-    AGAINST_LOAD := "Throughput and latency against load",
-    DISTRIBUTION := "Latency distribution",
-    SERVED := "Who served what",
-    FAULTS := "Faults, detection and recovery",
-    COMPONENTS := "Queues and components",
-    GENERATOR := "Generator health",
-    GATES := "Duration of the gates",
+from calorimeter.report.page_figures import (
+    AGAINST_LOAD,
+    BUDGET,
+    COMPONENTS,
+    DISTRIBUTION,
+    FAULTS,
+    GATES,
+    GENERATOR,
+    OVER_TIME,
+    SERVED,
+    UPGRADE,
+    DrawnFigure,
+    OmittedFigure,
+    PageFigure,
 )
-"""The headings that figures stand under, in their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class PageFigure:
-    """One figure of a page; `section` is the heading it stands under."""
-
-    name: str
-    section: str
-    title: str
-    caption: str
-    plot: Plot
-
-
-@dataclass(frozen=True, slots=True)
-class OmittedFigure:
-    """A figure that a run's data do not allow; `why` is a clause after "because"."""
-
-    name: str
-    section: str
-    title: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnFigure:
-    """A figure as bytes: SVG for a page and for a telephone, PNG for other uses."""
-
-    figure: PageFigure
-    wide: str
-    narrow: str
-    png: bytes
+from calorimeter.report.tables.polls import union
+from calorimeter.report.tables.request_budget import REQUEST_LABELS, STACK_LABELS, BudgetTables
+from calorimeter.report.tables.upgrade_steps import UpgradeTables
 
 
 def of(found: PageContent) -> list[PageFigure]:
@@ -78,6 +50,8 @@ def of(found: PageContent) -> list[PageFigure]:
     figures = list(_of_load(found.load, marks)) if found.load else []
     if found.load and found.upgrade:
         figures.insert(0, _upgrade(found.upgrade, found.load, found.polled, marks))
+    if found.budget:
+        figures += _of_budget(found.budget)
     if found.backends:
         figures.append(_shares("backends", "Share per backend", "source addresses", found.backends))
     if found.engines:
@@ -216,6 +190,7 @@ def _optional(found: PageContent) -> Iterator[OmittedFigure]:
         few = "too few requests succeeded"
         yield OmittedFigure("percentile-curve", DISTRIBUTION, "Percentile curve", few)
         yield OmittedFigure("operations", DISTRIBUTION, "Response time per operation", few)
+        yield from _without_budget(found.budget)
     why = "no counters of a proxy were recorded and gate S1 has no verdict"
     yield OmittedFigure("backends", SERVED, "Share per backend", why)
     why = "the run holds no evidence of gates S"
@@ -234,6 +209,46 @@ def _optional(found: PageContent) -> Iterator[OmittedFigure]:
         why = "watch/processes.jsonl is empty (deployment.toml names the command for it, `usage`)"
         yield OmittedFigure("processes", COMPONENTS, "Processor and memory per component", why)
         yield OmittedFigure("generator", GENERATOR, "Lateness of the generator", "no request was sent")
+
+
+def _without_budget(budget: BudgetTables | None) -> Iterator[OmittedFigure]:
+    why = "the run holds no budget of traced requests (`run --trace-windows 5x2s` or `trace RUN` makes it)"
+    if budget is not None:
+        why = "fewer than 20 requests of each operation were traced"
+    yield OmittedFigure("budget", BUDGET, "Latency budget", why)
+    if budget is not None:
+        why = "fewer than 20 stacks were traced from acceptance to end"
+        yield OmittedFigure("stack-budget", BUDGET, "Time of a stack from acceptance to the end", why)
+
+
+def _of_budget(budget: BudgetTables) -> Iterator[PageFigure]:
+    if len(budget.requests):
+        yield PageFigure(
+            "budget",
+            BUDGET,
+            "Latency budget",
+            "Mean time of requests in each part of their way, for cohorts near a rank of response time. "
+            "p50 is the tenth of all requests around the median, p95 the ranks from 92.5 to 97.5 %, p99 "
+            "those from 98.5 to 99.5 %, each if there are enough requests for that percentile. Keystone's "
+            "part is in the API before its first RPC."
+            f"{_drawn(budget.requests)} From the broker's trace, the proxy's log and the samples.",
+            partial(budget_figures.segments, budget.requests, REQUEST_LABELS),
+        )
+    if len(budget.stacks):
+        yield PageFigure(
+            "stack-budget",
+            BUDGET,
+            "Time of a stack from acceptance to the end",
+            "Mean time along the chain of messages that the last one depends on, from the acceptance until "
+            "the load saw the end, for the same cohorts of stacks."
+            f"{_drawn(budget.stacks)} From the broker's trace, the ledger and the actions.",
+            partial(budget_figures.segments, budget.stacks, STACK_LABELS),
+        )
+
+
+def _drawn(table: pd.DataFrame) -> str:
+    drawn, every = len(budget_figures.drawn_operations(table)), table["operation"].nunique()
+    return f" {drawn} of {every} operations, those with most time." if drawn < every else ""
 
 
 def _shares(name: str, title: str, judged: str, found: SharesTable) -> PageFigure:

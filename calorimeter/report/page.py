@@ -13,10 +13,18 @@ from markupsafe import Markup
 
 from calorimeter.core import shipped, shown_text, statistics
 from calorimeter.core.verdict import Outcome, Verdicts
-from calorimeter.report import circumstances, figure_labels, figure_list, page_text, summary
-from calorimeter.report.figure_list import DrawnFigure, OmittedFigure
+from calorimeter.report import (
+    budget_text,
+    circumstances,
+    figure_labels,
+    figure_list,
+    page_figures,
+    page_text,
+    summary,
+)
 from calorimeter.report.figures.style import seconds
 from calorimeter.report.page_content import PageContent
+from calorimeter.report.page_figures import DrawnFigure, OmittedFigure
 from calorimeter.report.tables import csv_file, json_file
 from calorimeter.report.tables.latency import PERCENTS, column
 from calorimeter.report.tables.stack_durations import TAKEN
@@ -60,6 +68,14 @@ def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
     for name, shares in (("backends", found.backends), ("engines", found.engines)):
         if shares is not None:
             tables[name] = shares.table
+    if found.budget is not None:
+        tables |= {
+            "budget": found.budget.requests,
+            "budget-engines": found.budget.engines,
+            "stack-budget": found.budget.stacks,
+            "stack-budget-engines": found.budget.stack_engines,
+            "slowest": found.budget.slowest,
+        }
     tables["endings"] = found.endings
     tables["growth"] = found.growth
     tables["timings"] = found.gate_steps
@@ -80,8 +96,8 @@ _OF_LOAD = (
 
 
 def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
-    sections: dict[str, list[DrawnFigure]] = {name: [] for name in figure_list.SECTIONS}
-    omitted: dict[str, list[OmittedFigure]] = {name: [] for name in figure_list.SECTIONS}
+    sections: dict[str, list[DrawnFigure]] = {name: [] for name in page_figures.SECTIONS}
+    omitted: dict[str, list[OmittedFigure]] = {name: [] for name in page_figures.SECTIONS}
     for one in drawn:
         sections[one.figure.section].append(one)
     for other in figure_list.omitted(found):
@@ -98,6 +114,7 @@ def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
         "omitted": omitted,
         "percents": [column(percent) for percent in PERCENTS],
         "taken": TAKEN,
+        "budget": budget_text.budget(found.budget) if found.budget else None,
         "needed": {column(percent): statistics.samples_needed(percent) for percent in PERCENTS},
         **{part.__name__: part(found) for part in page_text.PARTS},
         "slope_rule": statistics.SLOPE_RULE,

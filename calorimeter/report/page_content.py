@@ -12,7 +12,7 @@ import pandas as pd
 from calorimeter.core import files, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import gate_times, sample_stream, stack_tables
+from calorimeter.core.recorded import gate_times, latency_budget, sample_stream, stack_tables
 from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import one_line
@@ -31,6 +31,7 @@ from calorimeter.report.tables import (
 )
 from calorimeter.report.tables.gate_steps import gate_steps
 from calorimeter.report.tables.growth_slopes import growth_slopes
+from calorimeter.report.tables.request_budget import BudgetTables, budget_tables
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.upgrade_steps import UpgradeTables
 from calorimeter.report.tables.watch_files import WatchTables
@@ -99,6 +100,7 @@ class PageContent:
     growth: pd.DataFrame
     gate_steps: pd.DataFrame
     upgrade: UpgradeTables | None
+    budget: BudgetTables | None
     files: tuple[DataFile, ...]
     gaps: tuple[str, ...]
 
@@ -127,6 +129,7 @@ def collect(run: RunDir) -> PageContent:
     configurations = _or_gap(gaps, run.named, "proxy", "*.cfg") or []
     proxies = {path.name: _or_gap(gaps, _text, run, path) for path in configurations}
     gaps.extend(gate_evidence.gaps(run.path / "evidence"))
+    budget = _budget(run, loaded, gaps)
     polled = _polled(watched, ledger, loaded.axis) if loaded else None
     growth = _or_gap(gaps, growth_slopes, run)
     return PageContent(
@@ -145,6 +148,7 @@ def collect(run: RunDir) -> PageContent:
         growth=pd.DataFrame() if growth is None else growth,
         gate_steps=gate_steps(_or_gap(gaps, gate_times.read, run.path) or GateTimes()),
         upgrade=_or_gap(gaps, upgrade_steps.of_run, run, loaded.axis) if loaded else None,
+        budget=budget,
         files=data_files(run.path),
         gaps=tuple(gaps),
     )
@@ -174,6 +178,14 @@ def _or_gap(gaps: list[str], read: Callable[..., T], *given: Any) -> T | None:
         where = problem.where.removeprefix(f"{run}/")
         gaps.append(f"{one_line(where)} was left out: it {problem.given}.")
         return None
+
+
+def _budget(run: RunDir, loaded: LoadTables | None, gaps: list[str]) -> BudgetTables | None:
+    found = _or_gap(gaps, latency_budget.read, run) if loaded else None
+    if found is None or loaded is None:
+        return None
+    gaps.extend(f"Latency budget: {one_line(doubt)}." for doubt in found.doubts)
+    return budget_tables(found)
 
 
 def _text(run: RunDir, path: Path) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import BeforeValidator
 
+from calorimeter.core.recorded.latency_budget import LatencyBudget
 from calorimeter.core.statistics import Interval
 from calorimeter.core.toml import Model
 from calorimeter.report.capacity_result import CapacityResult
@@ -113,6 +114,7 @@ class Summary(Model):
     verdicts: tuple[GateOutcome, ...]
     load: LoadSummary | None
     endings: tuple[Ending, ...]
+    latency_budget: LatencyBudget | None
     capacity: CapacityResult | None
     backends: SharesOf | None
     engines: SharesOf | None
@@ -138,6 +140,7 @@ def of(found: PageContent) -> Summary:
         ),
         load=_load(found),
         endings=tuple(_ending(row) for _, row in found.endings.iterrows()),
+        latency_budget=found.budget.record if found.budget else None,
         capacity=found.capacity,
         backends=_shares(found.backends),
         engines=_shares(found.engines),

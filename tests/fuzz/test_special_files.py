@@ -44,6 +44,7 @@ clean run --deployment {}
 balance {}
 trace {}.toml -- true
 trace {} req-1
+trace {}
 trace --runs {} deployment.toml -- true
 control check {}
 doctor {}

@@ -13,6 +13,7 @@ from calorimeter.core.recorded.gate_times import GateTime, GateTimes
 from calorimeter.core.recorded.samples import ACTION
 from calorimeter.core.verdict import Judgement, Outcome
 from tests.places import CLONE
+from tests.report.budget_record import record
 from tests.report.recorded import broker_polls, gates, process_polls, proxy_polls, trial
 from tests.report.run_builder import START_NS, Builder
 
@@ -76,7 +77,7 @@ def _evidence(builder: Builder) -> None:
     builder.evidence("H2", {"trials": [trial()]}).evidence("faults", {"faults": [fault]})
     builder.evidence("visits-rest", {"apis": [{"api": "rest", "visits": visits}]})
     builder.evidence("E2", {"before": consumers, "deliveries": calls}).evidence("T1", good)
-    builder.evidence("trace", _trace())
+    builder.evidence("trace", _trace()).evidence("budget", record())
 
 
 def _trace() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from calorimeter.commands.load import clean
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_generator
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.gates.request_path import follow, recording
+from calorimeter.gates.request_path import budget, follow, recording
 from calorimeter.load.run.ledger_balance import balance_of_run
 from calorimeter.report import data_files, measured_runs, page_content
 from calorimeter.studies import published
@@ -27,9 +27,15 @@ READERS: dict[str, Callable[[Path], object]] = {
     "balance": lambda path: balance_of_run(RunDir.open(path)),
     "trace": lambda path: follow.samples(RunDir.open(path), "req-1"),
     "recording": lambda path: recording.read(RunDir.open(path), "trace"),
+    "budget": lambda path: _budget(RunDir.open(path)),
     "generator": load_generator.windows,
 }
 """What reads a run folder, without the drawing of figures."""
+
+
+def _budget(run: RunDir) -> object:
+    return budget.budget(run, recording.read(run, "trace"))
+
 
 NAME = "20260102T030405Z-first-mix-ab12"
 

@@ -18,6 +18,7 @@ from calorimeter.core.login import keystone_login
 from calorimeter.core.recorded.recorded_tables import RecordedRows
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.evidence.proxy_polling import same_place
+from calorimeter.gates.request_path import budget
 from calorimeter.gates.request_path.path import RequestPaths, SentRequest, join, request_from, requests_of
 from calorimeter.gates.request_path.recording import PathEvidence, recorder
 from calorimeter.gates.request_path.relay import Relay, Relayed
@@ -74,6 +75,7 @@ def follow(
         evidence = recording.finish(ids, ports, wait_s)
     for run in loads:
         run.save_evidence(TRACE, evidence)
+        budget.keep(run, evidence)
     seen = tuple(_request(deployment, relayed) for relayed in ours if relayed.method != "CONNECT")
     return FollowedCommand(
         status=status,

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence.broker_records import BrokerProcess
@@ -51,8 +51,8 @@ class RpcLeg(Model):
     """One RPC message of a request. A process is None if its connection does not name one.
 
     `published_ns` and `delivered_ns` are when the broker's report arrived. Channels report separately, so
-    on a busy machine these times may be off by some ms. `replied_ns` is when the engine published its
-    reply to a call; None for a cast, or without a reply.
+    on a busy machine these times may be off by some ms. `call` is whether the publisher waits for a reply;
+    `replied_ns` is when the engine published it; None for a cast, or without a reply.
     """
 
     method: str | None
@@ -68,6 +68,22 @@ class RpcLeg(Model):
     failure: bool
     stack_name: str | None
     resource_id: str | None
+    call: bool = False
+
+
+class ProxyTimers(Model):
+    """What the proxy's log says of the times of one request.
+
+    `accepted_ns` is when the proxy accepted the connection (tcp) or had the request's first byte (http), ns
+    since the epoch, to the ms. `connected_ms` is from then until the server's connection was established
+    (TR + Tw + Tc, HAProxy's manual 8.4), `answered_ms` until the answer's headers came (http only: + Tr).
+    None if HAProxy did not get there.
+    """
+
+    mode: Literal["tcp", "http"]
+    accepted_ns: int
+    connected_ms: int | None
+    answered_ms: int | None
 
 
 class RequestPath(Model):
@@ -78,6 +94,7 @@ class RequestPath(Model):
     api_process: BrokerProcess | None
     legs: tuple[RpcLeg, ...]
     missing: tuple[str, ...]
+    timers: ProxyTimers | None = None
 
     @property
     def engine(self) -> BrokerProcess | None:
@@ -119,12 +136,13 @@ def join(
     because connections open and close during a run.
     """
     log = _ProxyLines(connections)
-    messages = _RpcMessages(events, processes, topics)
+    messages = RpcMessages(events, processes, topics)
     return RequestPaths(paths=tuple(_path(request, log, messages) for request in requests))
 
 
-def _path(request: SentRequest, log: _ProxyLines, messages: _RpcMessages) -> RequestPath:
-    backend = log.backend(request)
+def _path(request: SentRequest, log: _ProxyLines, messages: RpcMessages) -> RequestPath:
+    line = log.line(request)
+    backend = line.server if line else None
     legs, api_process = messages.legs(request.request_id)
     missing = [] if backend else [NO_LOG_LINE]
     if not request.request_id:
@@ -141,8 +159,30 @@ def _path(request: SentRequest, log: _ProxyLines, messages: _RpcMessages) -> Req
     if any(leg.delivered_ns is not None and leg.consumer is None for leg in recorded):
         missing.append("engine process unknown")
     return RequestPath(
-        request=request, backend=backend, api_process=api_process, legs=legs, missing=tuple(missing)
+        request=request,
+        backend=backend,
+        api_process=api_process,
+        legs=legs,
+        missing=tuple(missing),
+        timers=_timers(line) if line else None,
     )
+
+
+def _timers(line: LoggedConnection) -> ProxyTimers:
+    http = line.mode == "http"
+    until_connected = (*((line.request_ms,) if http else ()), line.queue_ms, line.connect_ms)
+    connected_ms = _sum(until_connected)
+    return ProxyTimers(
+        mode=line.mode,
+        accepted_ns=line.accepted_ns,
+        connected_ms=connected_ms,
+        answered_ms=_sum((connected_ms, line.response_ms)) if http else None,
+    )
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [*values]
+    return None if None in known else sum(value for value in known if value is not None)
 
 
 def _needs_engine(request: SentRequest) -> bool:
@@ -161,8 +201,8 @@ class _ProxyLines:
         for line in sorted(connections, key=lambda line: line.accepted_ns):
             self._lines[plain(line.client.lower()), line.client_port].append(line)
 
-    def backend(self, request: SentRequest) -> str | None:
-        """The server that the proxy sent the request to; None if unknown.
+    def line(self, request: SentRequest) -> LoggedConnection | None:
+        """The line of the proxy's log that has the request; None if there is none.
 
         In tcp mode the line is that of the connection that was open when the request was answered, new or
         kept alive. In http mode each request has a line of its own, accepted between request and answer.
@@ -181,7 +221,7 @@ class _ProxyLines:
             if tcp
             else line.accepted_ns >= request.sent_ns - LOG_RESOLUTION_NS
         )
-        return line.server if fits else None
+        return line if fits else None
 
 
 def _ended_ns(line: LoggedConnection) -> float:
@@ -190,11 +230,14 @@ def _ended_ns(line: LoggedConnection) -> float:
     return line.accepted_ns + line.total_ms * 1e6 + LOG_RESOLUTION_NS
 
 
-class _RpcMessages:
+class RpcMessages:
     """The events of the firehose by request id."""
 
     def __init__(
-        self, events: Sequence[Delivery], processes: Mapping[str, BrokerProcess], topics: Sequence[str]
+        self,
+        events: Sequence[Delivery],
+        processes: Mapping[str, BrokerProcess],
+        topics: Sequence[str] = TOPICS,
     ) -> None:
         self.topics = frozenset(topics)
         self._processes = processes
@@ -246,6 +289,7 @@ class _RpcMessages:
                 failure=reply.failure if reply else False,
                 stack_name=event.stack_name,
                 resource_id=event.resource_id,
+                call=event.msg_id is not None,
             )
 
 

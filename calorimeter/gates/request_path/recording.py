@@ -10,6 +10,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
 from calorimeter.core.recorded import recorded_json
+from calorimeter.core.recorded.latency_budget import Windows
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence import proxy_log
@@ -28,7 +29,8 @@ class PathEvidence(Model):
     """Evidence of the paths of some requests.
 
     `processes` maps AMQP connections to processes, `hosts` an engine process (as text) to its host's name
-    in Heat. `doubts` are sentences on what may be missing; empty if nothing is known to be.
+    in Heat. `doubts` are sentences on what may be missing; empty if nothing is known to be. `windows` are
+    those in which tracing was on; empty if it was on all the time.
     """
 
     schema_version: int = 1
@@ -37,6 +39,7 @@ class PathEvidence(Model):
     processes: dict[str, BrokerProcess]
     hosts: dict[str, str]
     doubts: tuple[str, ...]
+    windows: Windows = ()
 
 
 class PathRecorder:
@@ -94,6 +97,16 @@ class PathRecorder:
             seen = len(self._firehose)
 
 
+def refuse_without_consent(deployment: Deployment) -> None:
+    """Raise InputError if the owner has not consented to tracing the broker."""
+    if not deployment.consent.level.allows(Consent.INVASIVE):
+        raise InputError(
+            f"{deployment.path}: consent.level",
+            f"is {str(deployment.consent.level)!r}, but this command switches the broker's tracing on",
+            "valid: invasive",
+        )
+
+
 @contextmanager
 def recorder(deployment: Deployment) -> Iterator[PathRecorder]:
     """Switch tracing on and open the firehose and the logs, while the context is open.
@@ -101,12 +114,7 @@ def recorder(deployment: Deployment) -> Iterator[PathRecorder]:
     Raises InputError without consent to trace the broker or if a log cannot be received, and
     `EvidenceUnavailable` without a trace.
     """
-    if not deployment.consent.level.allows(Consent.INVASIVE):
-        raise InputError(
-            f"{deployment.path}: consent.level",
-            f"is {str(deployment.consent.level)!r}, but this command switches the broker's tracing on",
-            "valid: invasive",
-        )
+    refuse_without_consent(deployment)
     with (
         tracing(deployment) as traced,
         Firehose(deployment, gaps=traced.gaps) as firehose,

@@ -67,8 +67,8 @@ class BegunLoad(NamedTuple):
 def follow(command: list[str], begun: Callable[[BegunLoad], None]) -> EndedLoad:
     """Run Locust to its end. Signals are passed on as Ctrl-C, on which Locust ends in order.
 
-    `begun` is called when a load begins. If this process is killed, the pipe to Locust's standard input
-    closes, and Locust ends itself.
+    `begun` is called when a load begins. If this process is killed, the pipe to
+    Locust's standard input closes, and Locust ends itself.
     """
     run = early = ""
     received: list[int] = []

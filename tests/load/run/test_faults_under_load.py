@@ -166,8 +166,8 @@ def test_a_run_that_leaves_something_broken_is_kept(
     """A part that stays broken gives the commands to run, the evidence, the `run:` line and status 2."""
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
 
-    def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
-        begun()
+    def follow(command: list[str], begun: Callable[[str], None]) -> EndedLoad:
+        begun(str(run.path))
         until((tmp_path / "drained").exists, 10)
         return EndedLoad(0, str(run.path))
 
