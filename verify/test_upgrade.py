@@ -13,7 +13,10 @@ from calorimeter.gates.upgrade.nothing_lost import (
 )
 from calorimeter.gates.upgrade.recorded_upgrade import upgrade_of
 
-GUIDE = "simply start multiple"
+GUIDE = (
+    "individual heat-api and heat-engine services to be upgraded one at a time, with the rest of the "
+    "services still available (Heat's guide for upgrades)"
+)
 
 
 @gate("U1", guide=GUIDE, needs=("recorded upgrade",))

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_generator as generators
-from calorimeter.core.recorded import objective_test
+from calorimeter.core.recorded import objective_test, upgrade_record
 from calorimeter.core.recorded.baseline import Baseline
 from calorimeter.core.recorded.load_history import LoadHistory
 from calorimeter.core.recorded.run_series import runs_of_side
@@ -144,4 +144,5 @@ def scenario_of(run: RunDir) -> Scenario:
 
 def _whole(about: dict[str, Any]) -> bool:
     """Whether the load ended when its duration had elapsed."""
-    return about.get("stopped") == "ended" and about.get("clean_stop") is True
+    in_order = about.get("stopped") in ("ended", upgrade_record.STOPPED)
+    return in_order and about.get("clean_stop") is True

@@ -143,8 +143,8 @@ class UpgradeUnderLoad:
         work = tuple(engine_work(messages))
         self._update(lost=lost, work=work, untraced=tuple(self._trace.doubts))
         if self.record.whole:
-            with suppress(InputError):  # the load was ended because the upgrade was done
-                self._run.note(stopped="ended")
+            with suppress(InputError):
+                self._run.note(stopped=upgrade_record.STOPPED)
         return self._run
 
     def _lost_in_bursts(self) -> Iterator[LostStack]:
