@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from threading import Event
 
@@ -61,7 +60,6 @@ class StepActions:
         self._consumers = self._counted(change.old_vhost)
         self.crossed: list[CrossedStack] = []
         self.bursts: list[Stacks] = []
-        self.closing = ExitStack()
 
     def carry_out(self, step: PlannedStep) -> str:
         """Do a step; returns what was not waited for, empty if all was."""
@@ -225,7 +223,6 @@ class StepActions:
     def _burst(self, step: PlannedStep) -> str:
         """Many stacks at the API of the step, so that engines have work in their queues."""
         stacks = Stacks(crossing.client_of(self._deployment, self._backend(step)), BURST_RESOURCES)
-        self.closing.callback(stacks.remove)
         self.bursts.append(stacks)
         stacks.burst(BURST, in_flight=8)
         return f"{sum(record.accepted for record in stacks.records)} stacks were accepted"

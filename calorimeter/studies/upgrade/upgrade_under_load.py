@@ -77,15 +77,17 @@ class UpgradeUnderLoad:
             self._stop.wait(self._lead_s)
             done = [step for step in self.record.steps if step.end == "done"]
             actions = StepActions(self._deployment, self._change, self._trace, self._stop, done)
-            with actions.closing:
-                self._steps(actions)
-                self._await_bursts(actions)
-                self._stop.wait(TAIL_S)
+            self._bursts = actions.bursts
+            self._steps(actions)
+            self._await_bursts()
+            self._stop.wait(TAIL_S)
         except Exception as problem:
             self._say(f"the upgrade ended: {type(problem).__name__}: {problem}")
             raise
         finally:
             load.end()
+            for stacks in self._bursts:  # only now: to delete them takes engines away from the load
+                stacks.remove()
 
     def _began_new_vhost(self) -> bool:
         """Whether an upgrade that this one continues has made the new virtual host."""
@@ -118,9 +120,8 @@ class UpgradeUnderLoad:
         self._update(steps=(*earlier, ended), crossed=tuple(actions.crossed))
         return ended.end == "done"
 
-    def _await_bursts(self, actions: StepActions) -> None:
+    def _await_bursts(self) -> None:
         """Wait until the stacks of bursts are final, or their own timeout is over."""
-        self._bursts = actions.bursts
         for stacks in self._bursts:
             self._say("waiting until the stacks of the burst are final")
             stacks.await_final(BURST_FINAL_S)
