@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calorimeter.commands import otlp_output
 from calorimeter.commands.options import FILE
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds, files, terminal
@@ -51,15 +52,11 @@ def _jsonl(run: RunDir, wanted: Wanted) -> Iterator[str]:
 def _har(run: RunDir, wanted: Wanted) -> Iterator[str]:
     from calorimeter.export import http_archive, slowest_requests
     from calorimeter.export.request_batches import request_batches
-    from calorimeter.load.operations.operation_table import REGISTRY
 
-    described = run.deployment() if (run.path / "deployment.toml").exists() else None
-    apis = {"rest": described.rest, "cfn": described.cfn} if described else {}
-    fronts = {name: api.url for name, api in apis.items() if api}
-    routes = {kind: http_archive.AskedRoute(op.method, op.route) for kind, op in REGISTRY.items()}
+    fronts = otlp_output.fronts(otlp_output.described(run))
     batches = request_batches(run, slowest_requests.COLUMNS)
     found = slowest_requests.slowest(batches, wanted.slowest)
-    yield http_archive.document(found, fronts, routes, run.about["id"])
+    yield http_archive.document(found, fronts, otlp_output.routes(), run.about["id"])
 
 
 def _hdr(run: RunDir, wanted: Wanted) -> Iterator[str]:
@@ -69,6 +66,10 @@ def _hdr(run: RunDir, wanted: Wanted) -> Iterator[str]:
     return histogram_log.parts(
         lambda: request_batches(run, histogram_log.COLUMNS), wanted.interval, run.about["id"]
     )
+
+
+def _otlp(run: RunDir, _: Wanted) -> Iterator[str]:
+    return otlp_output.spans_of_run(run)
 
 
 def _junit(run: RunDir, _: Wanted) -> Iterator[str]:
@@ -118,6 +119,7 @@ FORMATS = {
         "an HdrHistogram log", re.compile(rb"\A#\[Histogram log format version "), _hdr, "interval"
     ),
     "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
+    "otlp": ExportFormat(otlp_output.WHAT, otlp_output.SPANS, _otlp),
     "sarif": ExportFormat(
         "a SARIF log", re.compile(rb'\A\{\s*"\$schema": "[^"]*/sarif-schema-2\.1\.0\.json"'), _sarif
     ),
