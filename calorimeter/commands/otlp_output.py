@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from calorimeter.core import asked_route, files, otlp_sender
 from calorimeter.core.asked_route import AskedRoute
@@ -81,9 +81,8 @@ def _of_command(request: SentRequest, front: str) -> HttpTarget:
     if request.api == "rest":
         _, _, rest = below.lstrip("/").partition("/")
         below = f"/{rest}" if rest else ""
-    # No placeholder of a route: a path may have braces of its own.
-    below = below.replace("{", "%7B").replace("}", "%7D")
-    return HttpTarget(method, asked_route.url(request.api, "", front, AskedRoute(method, below or "/")))
+    base = asked_route.url(request.api, "", front, AskedRoute(method, "/")).rstrip("/")
+    return HttpTarget(method, f"{base}{quote(below or '/', safe=asked_route.PATH_SAFE + '%')}")
 
 
 def spans_of_run(run: RunDir, request_id: str | None = None) -> Iterator[str]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?:[^\w{}][^{}]*)?\}", re.ASCII)
-_PATH_SAFE = "/:@!$&'()*+,;=~"
+PATH_SAFE = "/:@!$&'()*+,;=~"
+"""Characters of a path that need no escape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +28,5 @@ def url(api: str, operation: str, front: str, route: AskedRoute | None) -> str:
     host = parts.netloc.rpartition("@")[2]
     below = _PLACEHOLDER.sub(r":\1", route.path) if route and route.path else f"/:{operation}"
     project = "/:project" if api == "rest" else ""
-    path = quote(f"{parts.path.rstrip('/')}{project}{below}", safe=_PATH_SAFE)
+    path = quote(f"{parts.path.rstrip('/')}{project}{below}", safe=PATH_SAFE)
     return f"{parts.scheme}://{quote(host, safe=':[]')}{path}"

@@ -46,7 +46,9 @@ class SentBatches:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class SendingClock:
+    """The time, s, and how to wait."""
+
     now_s: Callable[[], float] = time.monotonic
     wait: Callable[[float], None] = time.sleep
 
@@ -70,12 +72,12 @@ def traces_url(given: str, option: str) -> str:
     return parts._replace(path=path, fragment="").geturl()
 
 
-def send(url: str, batches: Iterable[str], option: str, clock: _Clock | None = None) -> SentBatches:
+def send(url: str, batches: Iterable[str], option: str, clock: SendingClock | None = None) -> SentBatches:
     """Send each batch, the JSON of a message, in turn.
 
     Raises InputError if one is not taken after `ATTEMPTS`, or if all take longer than `WITHIN_S`.
     """
-    clock = clock or _Clock()
+    clock = clock or SendingClock()
     ends_s = clock.now_s() + WITHIN_S
     count = rejected = 0
     why = ""
@@ -89,7 +91,7 @@ def send(url: str, batches: Iterable[str], option: str, clock: _Clock | None = N
 
 
 def _sent(
-    session: HttpSession, url: str, batch: str, option: str, ends_s: float, clock: _Clock
+    session: HttpSession, url: str, batch: str, option: str, ends_s: float, clock: SendingClock
 ) -> requests.Response:
     # The same bytes for the same batch: no time in the head.
     body = gzip.compress(batch.encode("ascii"), mtime=0)

@@ -49,5 +49,8 @@ def of_run(run: RunDir, targets: Targets, request_id: str | None = None) -> Iter
     chosen = traced_requests(run, Span(0, LATEST_NS), evidence.windows).requests
     if request_id is not None:
         chosen = tuple(request for request in chosen if request.request_id == request_id)
+        if not chosen:
+            given = f"did not trace request {request_id!r}"
+            raise InputError(str(run.path), given, "valid: one that was sent, and ended, in a window")
     paths = each_path(chosen, evidence.connections, evidence.events, evidence.processes)
     yield from of_paths(paths, evidence.hosts, targets)
