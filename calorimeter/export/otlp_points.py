@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from calorimeter.core.trace_span import Attribute
 from calorimeter.export import otlp_values
-from calorimeter.export.otlp_values import LINE_BYTES, SCHEMA_URL, SCOPE, ExportedRun
+from calorimeter.export.otlp_values import LINE_BYTES, SCHEMA_URL, SCOPE, ExportedRun, encoded
 
 CUMULATIVE = 2
 """The protocol's number of sums and histograms that count from the start, not from the last point."""
@@ -60,9 +59,9 @@ def lines(points: Iterable[MetricPoint], of: ExportedRun) -> Iterator[str]:
     held: list[tuple[MetricPoint, str]] = []
     size = 0
     for point in points:
-        encoded = json.dumps(_point(point), separators=(",", ":"))
-        held.append((point, encoded))
-        size += len(encoded)
+        text = encoded(_point(point))
+        held.append((point, text))
+        size += len(text)
         if size >= LINE_BYTES:
             yield _line(held, of)
             held, size = [], 0
@@ -76,9 +75,9 @@ def _line(held: list[tuple[MetricPoint, str]], of: ExportedRun) -> str:
     for (service, instance), own in _grouped(held, lambda point: (point.service, point.instance)):
         metrics = [_metric(kind, some) for kind, some in _grouped(own, lambda point: point.kind)]
         about = {"resource": otlp_values.resource(of, service, instance), "schemaUrl": SCHEMA_URL}
-        scope = json.dumps({"scope": SCOPE, "schemaUrl": SCHEMA_URL}, separators=(",", ":"))
+        scope = encoded({"scope": SCOPE, "schemaUrl": SCHEMA_URL})
         inner = f'{scope[:-1]},"metrics":[{",".join(metrics)}]}}'
-        found.append(f'{json.dumps(about, separators=(",", ":"))[:-1]},"scopeMetrics":[{inner}]}}')
+        found.append(f'{encoded(about)[:-1]},"scopeMetrics":[{inner}]}}')
     return f'{{"resourceMetrics":[{",".join(found)}]}}\n'
 
 
@@ -97,10 +96,9 @@ def _metric(kind: MetricKind, own: list[tuple[MetricPoint, str]]) -> str:
     if kind.form == "sum":
         data["isMonotonic"] = True
     about = {"name": kind.name, "description": kind.what, "unit": kind.unit}
-    options = "".join(f",{json.dumps(name)}:{json.dumps(value)}" for name, value in data.items())
-    points = ",".join(encoded for _, encoded in own)
-    head = json.dumps(about, separators=(",", ":"))[:-1]
-    return f'{head},"{kind.form}":{{"dataPoints":[{points}]{options}}}}}'
+    options = "".join(f",{encoded(name)}:{encoded(value)}" for name, value in data.items())
+    points = ",".join(text for _, text in own)
+    return f'{encoded(about)[:-1]},"{kind.form}":{{"dataPoints":[{points}]{options}}}}}'
 
 
 def _point(point: MetricPoint) -> dict[str, Any]:

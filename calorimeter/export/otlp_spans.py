@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,9 +17,9 @@ def lines(spans: Iterable[TraceSpan], of: ExportedRun) -> Iterator[str]:
     held: dict[SpanSource, list[str]] = {}
     size = 0
     for span in spans:
-        encoded = json.dumps(_span(span), separators=(",", ":"))
-        held.setdefault(span.source, []).append(encoded)
-        size += len(encoded)
+        text = otlp_values.encoded(_span(span))
+        held.setdefault(span.source, []).append(text)
+        size += len(text)
         if size >= LINE_BYTES:
             yield _line(held, of)
             held, size = {}, 0
@@ -31,17 +30,11 @@ def lines(spans: Iterable[TraceSpan], of: ExportedRun) -> Iterator[str]:
 def _line(held: dict[SpanSource, list[str]], of: ExportedRun) -> str:
     """A line of spans that are JSON already."""
     found = []
-    for source, encoded in held.items():
-        about = json.dumps(
-            {
-                "resource": otlp_values.resource(of, source.service, source.instance, source.host),
-                "schemaUrl": SCHEMA_URL,
-            },
-            separators=(",", ":"),
-        )
-        scope = json.dumps({"scope": SCOPE, "schemaUrl": SCHEMA_URL}, separators=(",", ":"))
-        inner = f'{scope[:-1]},"spans":[{",".join(encoded)}]}}'
-        found.append(f'{about[:-1]},"scopeSpans":[{inner}]}}')
+    scope = otlp_values.encoded({"scope": SCOPE, "schemaUrl": SCHEMA_URL})[:-1]
+    for source, texts in held.items():
+        process = otlp_values.resource(of, source.service, source.instance, source.host)
+        about = otlp_values.encoded({"resource": process, "schemaUrl": SCHEMA_URL})[:-1]
+        found.append(f'{about},"scopeSpans":[{scope},"spans":[{",".join(texts)}]}}]}}')
     return f'{{"resourceSpans":[{",".join(found)}]}}\n'
 
 

@@ -8,6 +8,7 @@ spans, or all are metrics.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ SCOPE = {"name": "calorimeter", "version": __version__}
 
 LINE_BYTES = 256 * 1024
 """Bytes of a line, about: the collector's receiver reads lines of up to 1 MiB by default."""
+
+encoded = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON without spaces, in ASCII."""
 
 LONGEST_VALUE = 1000
 """Characters of an attribute; foreign ones are shortened."""
