@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calorimeter.commands import otlp_output
 from calorimeter.commands.options import FILE
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds, files, terminal
@@ -26,14 +27,14 @@ class Wanted:
 
     table: str
     slowest: int
-    interval: int
+    interval: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class ExportFormat:
     """A format: `what` its files are, how they are known, and the text of a run in it, in parts.
 
-    `option` is the name of the option that only this format has.
+    `option` is the name of the option that this format has, and few others.
     """
 
     what: str
@@ -51,15 +52,11 @@ def _jsonl(run: RunDir, wanted: Wanted) -> Iterator[str]:
 def _har(run: RunDir, wanted: Wanted) -> Iterator[str]:
     from calorimeter.export import http_archive, slowest_requests
     from calorimeter.export.request_batches import request_batches
-    from calorimeter.load.operations.operation_table import REGISTRY
 
-    described = run.deployment() if (run.path / "deployment.toml").exists() else None
-    apis = {"rest": described.rest, "cfn": described.cfn} if described else {}
-    fronts = {name: api.url for name, api in apis.items() if api}
-    routes = {kind: http_archive.AskedRoute(op.method, op.route) for kind, op in REGISTRY.items()}
+    fronts = otlp_output.fronts(otlp_output.described(run))
     batches = request_batches(run, slowest_requests.COLUMNS)
     found = slowest_requests.slowest(batches, wanted.slowest)
-    yield http_archive.document(found, fronts, routes, run.about["id"])
+    yield http_archive.document(found, fronts, otlp_output.routes(), run.about["id"])
 
 
 def _hdr(run: RunDir, wanted: Wanted) -> Iterator[str]:
@@ -67,8 +64,22 @@ def _hdr(run: RunDir, wanted: Wanted) -> Iterator[str]:
     from calorimeter.export.request_batches import request_batches
 
     return histogram_log.parts(
-        lambda: request_batches(run, histogram_log.COLUMNS), wanted.interval, run.about["id"]
+        lambda: request_batches(run, histogram_log.COLUMNS), wanted.interval or 1, run.about["id"]
     )
+
+
+def _otlp(run: RunDir, _: Wanted) -> Iterator[str]:
+    return otlp_output.spans_of_run(run)
+
+
+def _otlp_metrics(run: RunDir, wanted: Wanted) -> Iterator[str]:
+    from itertools import chain
+
+    from calorimeter.commands import polled_metrics
+    from calorimeter.export import otlp_points, request_metrics
+
+    points = chain(request_metrics.points(run, wanted.interval or 10), polled_metrics.points(run))
+    return otlp_points.lines(points, otlp_output.exported_run(run))
 
 
 def _junit(run: RunDir, _: Wanted) -> Iterator[str]:
@@ -118,6 +129,10 @@ FORMATS = {
         "an HdrHistogram log", re.compile(rb"\A#\[Histogram log format version "), _hdr, "interval"
     ),
     "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
+    "otlp": ExportFormat(otlp_output.WHAT, otlp_output.SPANS, _otlp),
+    "otlp-metrics": ExportFormat(
+        "metrics as OTLP JSON", re.compile(rb'\A\{"resourceMetrics":'), _otlp_metrics, "interval"
+    ),
     "sarif": ExportFormat(
         "a SARIF log", re.compile(rb'\A\{\s*"\$schema": "[^"]*/sarif-schema-2\.1\.0\.json"'), _sarif
     ),
@@ -133,8 +148,8 @@ FORMATS = {
               show_default=True, help="Rows for jsonl.")  # fmt: skip
 @click.option("--slowest", type=NumberParam(bounds.SLOWEST), default=100, show_default=True,
               help="Requests for har.")  # fmt: skip
-@click.option("--interval", type=NumberParam(bounds.INTERVAL), default=1, show_default=True,
-              help="Seconds of each histogram for hdr.")  # fmt: skip
+@click.option("--interval", type=NumberParam(bounds.INTERVAL), default=None,
+              help="Seconds between counts, for hdr (default: 1) and otlp-metrics (10).")  # fmt: skip
 @click.pass_context
 def export(
     context: click.Context,
@@ -143,14 +158,15 @@ def export(
     output: Path | None,
     table: str,
     slowest: int,
-    interval: int,
+    interval: int | None,
 ) -> None:
     """Write RUN, the folder of a run, in a format that other programs read.
 
     jsonl has every sample, stack or action, one JSON object a line. har has the slowest requests as an
     HTTP Archive. hdr has a histogram of response and service times for each interval and operation, for
-    HdrHistogram's tools. junit has the verdicts as JUnit XML, sarif has them and the findings of an audit.
-    docs/reference/export.md names the fields and their units.
+    HdrHistogram's tools. otlp has the way of each traced request as spans, otlp-metrics has histograms,
+    counters and gauges: both for OpenTelemetry. junit has the verdicts as JUnit XML, sarif has them and
+    the findings of an audit. docs/reference/export.md and otlp.md name the fields and their units.
     """
     if form not in FORMATS:
         raise unknown("--format", "format", form, FORMATS)
@@ -170,7 +186,8 @@ def export(
 
 
 def _refuse_options_of_others(context: click.Context, form: str) -> None:
-    for name, other in FORMATS.items():
-        given = other.option and context.get_parameter_source(other.option)
-        if name != form and given is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{other.option} is for --format {name}", context)
+    for option in dict.fromkeys(each.option for each in FORMATS.values() if each.option):
+        given = context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+        if given and FORMATS[form].option != option:
+            of = " and ".join(name for name, each in FORMATS.items() if each.option == option)
+            raise click.UsageError(f"--{option} is for --format {of}", context)

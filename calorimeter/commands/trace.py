@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calorimeter.commands import otlp_output
 from calorimeter.commands.options import FILE
 from calorimeter.commands.param_types import DurationParam
 from calorimeter.core import bounds, shown_text
@@ -18,6 +19,7 @@ from calorimeter.core.recorded.rundir import RunDir
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from calorimeter.core.deployment import Deployment
     from calorimeter.gates.request_path.follow import FollowedCommand
     from calorimeter.gates.request_path.path import RequestPath, RequestPaths
 
@@ -29,8 +31,10 @@ ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN [REQUEST_ID]"
               help="Longest wait for the engines' work to end after the command.")  # fmt: skip
 @click.option("--runs", default=Path("runs"), type=FILE, show_default=True,
               help="Parent of the run folders that COMMAND makes, if it is a load.")  # fmt: skip
+@click.option("--otlp", type=click.Path(), metavar="FILE|URL",
+              help="File for the spans of requests as OTLP JSON, or URL of a receiver.")  # fmt: skip
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar=ARGUMENTS)
-def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
+def trace(wait_s: float, runs: Path, otlp: str | None, arguments: tuple[str, ...]) -> int:
     """Run COMMAND against DEPLOYMENT and show the path of each of its requests.
 
     COMMAND gets the deployment's identity in OS_* (and AWS_*), and in http_proxy a proxy that records
@@ -42,11 +46,15 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
     the evidence is kept in the run folder: `trace RUN REQUEST_ID` then shows one request, and `trace RUN`
     makes the latency budget again, from the files of RUN alone (docs/reference/latency-budget.md).
 
+    --otlp writes the way of each request as spans, for viewers of traces, or sends them to a receiver such
+    as http://127.0.0.1:4318 (docs/reference/otlp.md).
+
     Exit status: 0 every request was followed to its engines; 1 a link is missing, or the command failed;
     2 the input or the set-up cannot be used.
     """
+    target = otlp_output.check(otlp) if otlp is not None else None
     if os.path.lexists(Path(arguments[0]) / "run.json"):
-        return _from_run(RunDir.open(Path(arguments[0])), arguments[1:])
+        return _from_run(RunDir.open(Path(arguments[0])), arguments[1:], target)
     from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
     from calorimeter.gates.request_path.follow import follow
 
@@ -58,6 +66,8 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
         raise InputError(problem.where, problem.why) from problem
     for line in report(followed):
         click.echo(line)
+    if target is not None:
+        click.echo(otlp_output.write(target, _spans(followed, deployment)))
     every = [*followed.paths.paths, *(path for _, of_run in followed.runs for path in of_run.paths)]
     whole = bool(every) and not followed.hidden and not any(path.missing for path in every)
     return 0 if whole and followed.status == 0 else 1
@@ -93,12 +103,26 @@ def report(followed: FollowedCommand) -> list[str]:
     return lines
 
 
-def _from_run(run: RunDir, arguments: tuple[str, ...]) -> int:
+def _spans(followed: FollowedCommand, deployment: Deployment) -> Iterator[str]:
+    """The lines of all spans of a command, and of the runs that it made."""
+    from calorimeter.gates.request_path import traced_spans
+
+    targets = otlp_output.targets(deployment)
+    own = traced_spans.of_paths(followed.paths.paths, followed.recording.hosts, targets)
+    yield from otlp_output.spans_of_command(own, deployment)
+    for run, _ in followed.runs:
+        yield from otlp_output.spans_of_run(run)
+
+
+def _from_run(run: RunDir, arguments: tuple[str, ...], target: str | None) -> int:
     from calorimeter.gates.request_path import recording
     from calorimeter.gates.request_path.follow import TRACE, joined, samples
 
     if not arguments:
-        return _budget(run)
+        status = _budget(run)
+        if target is not None:
+            click.echo(otlp_output.write(target, otlp_output.spans_of_run(run)))
+        return status
     if len(arguments) != 1:
         raise InputError("trace", f"{len(arguments)} request ids given", "valid: trace RUN [REQUEST_ID]")
     found = samples(run, arguments[0])
@@ -110,6 +134,8 @@ def _from_run(run: RunDir, arguments: tuple[str, ...]) -> int:
     (path,) = joined(found[:1], evidence).paths
     for line in _request(path, evidence.hosts, ""):
         click.echo(line)
+    if target is not None:
+        click.echo(otlp_output.write(target, otlp_output.spans_of_run(run, arguments[0])))
     return 1 if path.missing else 0
 
 

@@ -7,34 +7,23 @@ instead of a path, and no headers; sizes are -1, which the specification uses fo
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from calorimeter import __version__
+from calorimeter.core import asked_route
+from calorimeter.core.asked_route import AskedRoute
 from calorimeter.export.slowest_requests import SlowRequest
 
 UNKNOWN = -1
-_PLACEHOLDER = re.compile(r"\{(\w+)(?:[^\w{}][^{}]*)?\}", re.ASCII)
-_PATH_SAFE = "/:@!$&'()*+,;=~"
 
 COMMENT = (
     "Times count from the moment a request was due; blocked is its wait in the load generator. "
     "wait includes a new connection, which samples do not time. "
     "The path is the route of the operation, without names."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AskedRoute:
-    """How an operation is asked for: `POST`, `/stacks/{stack_name}/{stack_id}`."""
-
-    method: str
-    path: str
 
 
 def document(
@@ -65,7 +54,7 @@ def _entry(
         "time": round(sum(took for took in timings.values() if took != UNKNOWN), 6),
         "request": {
             "method": route.method if route and route.method else "UNKNOWN",
-            "url": _url(request, fronts.get(request.api, ""), route),
+            "url": asked_route.url(request.api, request.operation, fronts.get(request.api, ""), route),
             "httpVersion": "HTTP/1.1",
             "cookies": [],
             "headers": [],
@@ -124,13 +113,3 @@ def _ms(ns: int) -> float:
 def _iso(ns: int) -> str:
     whole, rest = divmod(ns, 10**9)
     return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"
-
-
-def _url(request: SlowRequest, front: str, route: AskedRoute | None) -> str:
-    """The front address with the route, its placeholders as `:name`; never a user or a password of it."""
-    parts = urlsplit(front or f"http://{request.api}.invalid")
-    host = parts.netloc.rpartition("@")[2]
-    below = _PLACEHOLDER.sub(r":\1", route.path) if route and route.path else f"/:{request.operation}"
-    project = "/:project" if request.api == "rest" else ""
-    path = quote(f"{parts.path.rstrip('/')}{project}{below}", safe=_PATH_SAFE)
-    return f"{parts.scheme}://{quote(host, safe=':[]')}{path}"

@@ -27,7 +27,7 @@ class RequestBatch:
 
     `rows` has the columns that were asked for. `response_ns` counts from the moment a request was due,
     `service_ns` from the moment it was sent; neither is negative, and both are 0 for a request that was
-    `never` sent.
+    `never` sent. `file` is the name of the samples' file: the worker, or the worker and a number.
     """
 
     rows: pa.RecordBatch
@@ -35,6 +35,7 @@ class RequestBatch:
     response_ns: Ints
     service_ns: Ints
     never: Flags
+    file: str = ""
 
 
 def request_batches(run: RunDir, columns: Sequence[str] = ()) -> Iterator[RequestBatch]:
@@ -44,8 +45,11 @@ def request_batches(run: RunDir, columns: Sequence[str] = ()) -> Iterator[Reques
     """
     times = RequestTimes(str(run.path / "samples"))
     batch = None
-    for rows in row_batches(run, "samples", tuple(dict.fromkeys((*TIMES, *columns)))):
-        batch = _timed(rows)
+    wanted = tuple(dict.fromkeys((*TIMES, *columns)))
+    for file, rows in recorded_tables.RecordedRows(run, "samples").named_batches(wanted):
+        if not len(rows):
+            continue
+        batch = _timed(rows, file)
         times.check(batch.due_ns, batch.response_ns, batch.service_ns)
         yield batch
     if batch is None:
@@ -57,10 +61,10 @@ def row_batches(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[pa.R
     return (rows for rows in recorded_tables.RecordedRows(run, kind).batches(columns) if len(rows))
 
 
-def _timed(rows: pa.RecordBatch) -> RequestBatch:
+def _timed(rows: pa.RecordBatch, file: str) -> RequestBatch:
     due, sent, done = (_ints(rows.column(name)) for name in TIMES[:3])
     never = is_error(rows, "dropped")
-    return RequestBatch(rows, due, taken_ns(done, due, never), taken_ns(done, sent, never), never)
+    return RequestBatch(rows, due, taken_ns(done, due, never), taken_ns(done, sent, never), never, file)
 
 
 def is_error(rows: pa.RecordBatch, error: str) -> Flags:

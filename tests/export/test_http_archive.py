@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calorimeter.core.asked_route import AskedRoute
 from calorimeter.export import http_archive, slowest_requests
-from calorimeter.export.http_archive import AskedRoute
 from calorimeter.export.request_batches import request_batches
 from calorimeter.export.slowest_requests import SlowRequest
 from calorimeter.load.operations.operation_table import REGISTRY

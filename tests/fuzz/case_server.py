@@ -45,6 +45,8 @@ WARM = (
     "calorimeter.export.http_archive",
     "calorimeter.export.json_lines",
     "calorimeter.export.junit_xml",
+    "calorimeter.export.otlp_spans",
+    "calorimeter.export.request_metrics",
     "calorimeter.export.sarif_log",
     "calorimeter.gates.doctor",
     "calorimeter.gates.judge",

@@ -10,6 +10,7 @@ _OF_RUNS: tuple[tuple[str, ...], ...] = (
     *((("balance", "run"), ("trace", "run", "req-1"), ("compare", "run", "run")) * 3),
     *(("compare", "run", "--baseline", "run"), ("watch", "run"), ("clean", "run", "--within", "1s")),
     *(("export", "run", "--format", form) for form in ("har", "hdr", "jsonl", "junit", "sarif")),
+    *(("export", "run", "--format", form) for form in ("otlp", "otlp-metrics")),
     ("history", "."),
     ("report", "run"),  # takes seconds
 )

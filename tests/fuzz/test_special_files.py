@@ -46,6 +46,7 @@ trace {}.toml -- true
 trace {} req-1
 trace {}
 trace --runs {} deployment.toml -- true
+trace run --otlp {}
 control check {}
 doctor {}
 verify {} --gates A
@@ -71,6 +72,8 @@ export run --format har -o {}
 export run --format hdr -o {}
 export run --format junit -o {}
 export run --format sarif -o {}
+export run --format otlp -o {}
+export run --format otlp-metrics -o {}
 history {}
 history . --output {}
 history . --record {} --run run

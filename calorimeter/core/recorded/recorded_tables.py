@@ -74,6 +74,10 @@ class RecordedRows:
         Raises InputError for a file that holds what no run can have recorded, or that is no longer what it
         was: what was counted and checked at a first reading is not at a second.
         """
+        return (batch for _, batch in self.named_batches(columns))
+
+    def named_batches(self, columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """The same, each batch with the name of its file without `.parquet`: the worker that wrote it."""
         schema = pa.schema([SCHEMAS[self._kind].field(name) for name in columns])
         unchecked = [name for name in columns if name not in self._checked]
         met: dict[str, pa.Array] = {}
@@ -83,7 +87,10 @@ class RecordedRows:
             for batch in _batches(path, columns):
                 for name in unchecked:
                     _check(path, name, batch[name], met)
-                yield pa.RecordBatch.from_arrays([batch[name] for name in columns], schema=schema)
+                yield (
+                    path.stem,
+                    pa.RecordBatch.from_arrays([batch[name] for name in columns], schema=schema),
+                )
         self._checked.update(columns)
 
 

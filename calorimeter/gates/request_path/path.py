@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -52,7 +52,8 @@ class RpcLeg(Model):
 
     `published_ns` and `delivered_ns` are when the broker's report arrived. Channels report separately, so
     on a busy machine these times may be off by some ms. `call` is whether the publisher waits for a reply;
-    `replied_ns` is when the engine published it; None for a cast, or without a reply.
+    `replied_ns` is when the engine published it; None for a cast, or without a reply. It was published to
+    `exchange` with `routing_key`.
     """
 
     method: str | None
@@ -69,6 +70,8 @@ class RpcLeg(Model):
     stack_name: str | None
     resource_id: str | None
     call: bool = False
+    exchange: str = ""
+    routing_key: str = ""
 
 
 class ProxyTimers(Model):
@@ -135,9 +138,22 @@ def join(
     `processes` maps connection names to processes; it may be merged from several snapshots of the broker,
     because connections open and close during a run.
     """
+    found = each_path(requests, connections, events, processes, topics=topics)
+    return RequestPaths(paths=tuple(found))
+
+
+def each_path(
+    requests: Iterable[SentRequest],
+    connections: Iterable[LoggedConnection],
+    events: Sequence[Delivery],
+    processes: Mapping[str, BrokerProcess],
+    *,
+    topics: Sequence[str] = TOPICS,
+) -> Iterator[RequestPath]:
+    """What `join` gives, one path after the other: all of them need not fit into memory."""
     log = _ProxyLines(connections)
     messages = RpcMessages(events, processes, topics)
-    return RequestPaths(paths=tuple(_path(request, log, messages) for request in requests))
+    return (_path(request, log, messages) for request in requests)
 
 
 def _path(request: SentRequest, log: _ProxyLines, messages: RpcMessages) -> RequestPath:
@@ -290,6 +306,8 @@ class RpcMessages:
                 stack_name=event.stack_name,
                 resource_id=event.resource_id,
                 call=event.msg_id is not None,
+                exchange=event.exchange,
+                routing_key=next(iter(event.routing_keys), ""),
             )
 
 

@@ -129,9 +129,9 @@ def _marks(request: TimedRequest, path: RequestPath, hosts: Mapping[str, str]) -
     server = path.backend or ""
     api = str(path.api_process) if path.api_process else server
     yield Mark("generator", "", "", request.sent_ns)
-    connected_ns = _connected_ns(request, path)
-    if connected_ns is not None:
-        yield Mark("proxy", server, "", connected_ns)
+    opened_ns = connected_ns(request, path)
+    if opened_ns is not None:
+        yield Mark("proxy", server, "", opened_ns)
     waiting: RequestSegment = "api_before"
     pending = "no RPC message" in path.missing
     for call in _calls(path.legs):
@@ -139,13 +139,13 @@ def _marks(request: TimedRequest, path: RequestPath, hosts: Mapping[str, str]) -
         waiting, pending = "api_between", call[-1].replied_ns is None
     last: RequestSegment = "api_before" if waiting == "api_before" else "api_after"
     answered = request.first_byte_ns > 0
-    until_ns = _answered_ns(request, path) if answered else request.done_ns
+    until_ns = answered_ns(request, path) if answered else request.done_ns
     yield Mark("unseen" if pending else last, api, "", until_ns)
     if answered:
         yield Mark("way_back", server, "", request.done_ns)
 
 
-def _connected_ns(request: TimedRequest, path: RequestPath) -> int | None:
+def connected_ns(request: SentRequest, path: RequestPath) -> int | None:
     """When the proxy had a connection to the server for this request; None if its log does not say."""
     timers = path.timers
     if timers is None or timers.connected_ms is None:
@@ -156,7 +156,7 @@ def _connected_ns(request: TimedRequest, path: RequestPath) -> int | None:
     return max(request.sent_ns, timers.accepted_ns) + timers.connected_ms * 1_000_000
 
 
-def _answered_ns(request: TimedRequest, path: RequestPath) -> int:
+def answered_ns(request: TimedRequest, path: RequestPath) -> int:
     """When the answer began: for the client, or for the proxy if that was clearly earlier."""
     timers = path.timers
     if timers is None or timers.answered_ms is None:
