@@ -67,7 +67,7 @@ def trace(wait_s: float, runs: Path, otlp: str | None, arguments: tuple[str, ...
     for line in report(followed):
         click.echo(line)
     if target is not None:
-        click.echo(otlp_output.write(target, _spans(followed, deployment)))
+        click.echo(otlp_output.write(target, spans_of(followed, deployment)))
     every = [*followed.paths.paths, *(path for _, of_run in followed.runs for path in of_run.paths)]
     whole = bool(every) and not followed.hidden and not any(path.missing for path in every)
     return 0 if whole and followed.status == 0 else 1
@@ -103,7 +103,7 @@ def report(followed: FollowedCommand) -> list[str]:
     return lines
 
 
-def _spans(followed: FollowedCommand, deployment: Deployment) -> Iterator[str]:
+def spans_of(followed: FollowedCommand, deployment: Deployment) -> Iterator[str]:
     """The lines of all spans of a command, and of the runs that it made."""
     from calorimeter.gates.request_path import traced_spans
 

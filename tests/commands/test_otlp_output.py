@@ -9,11 +9,14 @@ from click.testing import CliRunner, Result
 
 from calorimeter.commands import otlp_output
 from calorimeter.commands.export import export
-from calorimeter.commands.trace import trace
+from calorimeter.commands.trace import spans_of, trace
 from calorimeter.core import deployment as deployments
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.gates.request_path.path import SentRequest
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.gates.request_path.follow import FollowedCommand
+from calorimeter.gates.request_path.path import RequestPath, RequestPaths, SentRequest
+from calorimeter.gates.request_path.recording import PathEvidence
 from tests.core.test_otlp_sender import receiver, status
 from tests.export import otlp_schema
 from tests.fuzz import whole_runs
@@ -152,3 +155,24 @@ def test_a_command_is_asked_for_by_its_path_without_its_project(
     found = otlp_output.targets(deployment)(asked(api, operation))
     assert (found.method, found.route) == (operation.partition(" ")[0], "")
     assert found.url.endswith(path) and "f00ba4" not in found.url
+
+
+def test_a_command_has_its_own_requests_and_those_of_its_runs(run: Path, deployment: Deployment) -> None:
+    """Those of a run name it; those of the command itself have no run."""
+    one = RequestPath(
+        request=asked("rest", "GET /v1/f00ba4/stacks"),
+        backend="rest-1",
+        api_process=None,
+        legs=(),
+        missing=(),
+    )
+    recording = PathEvidence(events=(), connections=(), processes={}, hosts={}, doubts=())
+    followed = FollowedCommand(
+        status=0, started_ns=1, ended_ns=2, paths=RequestPaths(paths=(one,)), recording=recording,
+        elsewhere=0, hidden=0, runs=((RunDir.open(run), RequestPaths(paths=())),),
+    )  # fmt: skip
+    found = list(otlp_schema.spans("".join(spans_of(followed, deployment))))
+    own = [span.name for about, span in found if "calorimeter.run.id" not in about]
+    assert own == ["GET", "GET", "GET", "GET"]
+    assert {about["deployment.environment.name"] for about, _ in found} == {deployment.name}
+    assert len(found) > 100
