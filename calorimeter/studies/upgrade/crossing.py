@@ -37,29 +37,34 @@ Side = tuple[str, HeatClient]
 
 
 def crossed(sides: tuple[Side, Side], within_s: float) -> Iterator[CrossedStack]:
-    """What became of stacks that one side made and the other one changed, both ways."""
+    """What became of stacks that one side made and the other one changed, both ways.
+
+    All of it takes `within_s` at most, and then each operation that is left a second: one that loses work
+    makes every stack wait.
+    """
+    until = time.monotonic() + within_s
     for (maker, made_at), (changer, changed_at) in (sides, sides[::-1]):
         with temporary_stacks(made_at, RESOURCES) as created:
-            yield from _changed(created, maker, changer, changed_at, within_s)
+            yield from _changed(created, maker, changer, changed_at, until)
 
 
 def _changed(
-    created: Stacks, maker: str, changer: str, changed_at: HeatClient, within_s: float
+    created: Stacks, maker: str, changer: str, changed_at: HeatClient, until: float
 ) -> Iterator[CrossedStack]:
     for _ in range(2 * STACKS):
         created.create()
-    created.await_final(within_s)
+    created.await_final(_left_s(until))
     made = created.records
     for record in made:
         took_s = (record.states[-1].at_ns - record.create.sent_ns) / 1e9 if record.states else 0.0
         outcome = record.outcome or str(record.create.status)
         yield _crossed(maker, maker, "create", record, "CREATE_COMPLETE", outcome, took_s)
     for record in made[:STACKS]:
-        yield _update(maker, changer, changed_at, record, within_s)
+        yield _update(maker, changer, changed_at, record, until)
     for record in made[STACKS:]:
-        yield _delete(maker, changer, changed_at, record, within_s)
+        yield _delete(maker, changer, changed_at, record, until)
     for _ in range(STACKS):  # in progress when the other release is asked to delete it
-        yield _delete(maker, changer, changed_at, created.create(), within_s)
+        yield _delete(maker, changer, changed_at, created.create(), until)
 
 
 def in_progress(client: HeatClient) -> list[tuple[str, str]]:
@@ -73,30 +78,34 @@ def in_progress(client: HeatClient) -> list[tuple[str, str]]:
 
 
 def _update(
-    maker: str, changer: str, client: HeatClient, record: StackRecord, within_s: float
+    maker: str, changer: str, client: HeatClient, record: StackRecord, until: float
 ) -> CrossedStack:
     began = time.monotonic()
     body = {"template": template(RESOURCES + 1), "timeout_mins": 2}
     call, _ = client.call("update", "PUT", f"/stacks/{record.name}/{record.stack_id}", body)
     outcome = f"{call.status} {call.said}".strip()
     if call.ok:
-        outcome = _state_after(client, record, "UPDATE", within_s)
+        outcome = _state_after(client, record, "UPDATE", until)
     took_s = time.monotonic() - began
     return _crossed(maker, changer, "update", record, "UPDATE_COMPLETE", outcome, took_s)
 
 
 def _delete(
-    maker: str, changer: str, client: HeatClient, record: StackRecord, within_s: float
+    maker: str, changer: str, client: HeatClient, record: StackRecord, until: float
 ) -> CrossedStack:
     began = time.monotonic()
     call, _ = client.call("delete", "DELETE", f"/stacks/{record.name}/{record.stack_id}")
     outcome = f"{call.status} {call.said}".strip()
     if call.ok:
-        outcome = _state_after(client, record, "DELETE", within_s)
+        outcome = _state_after(client, record, "DELETE", until)
     return _crossed(maker, changer, "delete", record, GONE, outcome, time.monotonic() - began)
 
 
-def _state_after(client: HeatClient, record: StackRecord, action: str, within_s: float) -> str:
+def _left_s(until: float) -> float:
+    return max(1.0, until - time.monotonic())
+
+
+def _state_after(client: HeatClient, record: StackRecord, action: str, until: float) -> str:
     """The state in which an action ended, or the last one that was seen."""
 
     def state() -> str:
@@ -111,7 +120,7 @@ def _state_after(client: HeatClient, record: StackRecord, action: str, within_s:
     def ended(seen: str) -> bool:
         return seen == GONE or (seen.startswith(action) and not seen.endswith("_IN_PROGRESS"))
 
-    return waiting.poll(state, within_s, enough=ended, every_s=EVERY_S)
+    return waiting.poll(state, _left_s(until), enough=ended, every_s=EVERY_S)
 
 
 def _crossed(
