@@ -22,6 +22,7 @@ from calorimeter.gates.registry import Gate
 READERS = (
     "calorimeter.gates.evidence.",
     "calorimeter.core.recorded.sample_stream",
+    "calorimeter.core.recorded.upgrade_record",
     "calorimeter.config.named_files",
 )
 """Modules that read evidence: of a deployment, of a recorded load, of configuration files."""

@@ -59,6 +59,7 @@ verify --run run --gates T1 --junitxml {}
 upgrade --deployment {} --to 25
 upgrade --deployment deployment.toml --to 25 --procedure {}.toml
 upgrade --deployment deployment.toml --resume {}
+upgrade --deployment deployment.toml --to 25 --yes-break-it --runs {}
 fault {} --fault rest-1:kill@0s+1s
 fault deployment.toml --schedule {} --yes-break-it
 report {}
