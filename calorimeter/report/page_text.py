@@ -9,7 +9,8 @@ from typing import Any
 
 from calorimeter.core import statistics
 from calorimeter.core.deployment import UNVERIFIED
-from calorimeter.core.recorded import objective_test, upgrade_record
+from calorimeter.core.recorded import objective_test
+from calorimeter.core.recorded.rundir import UPGRADED
 from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Outcome
 from calorimeter.report import circumstances, run_integrity
@@ -194,7 +195,7 @@ def _judged_elsewhere(found: PageContent) -> list[str]:
 
 _ENDS = {
     "ended": "its duration had elapsed",
-    upgrade_record.STOPPED: "the upgrade beside it was done",
+    UPGRADED: "the upgrade beside it was done",
     "interrupted": "it was interrupted",
     objective_test.STOPPED: "an objective was missed (--abort-on-objective)",
     "failed": "the generator failed: figures are of the requests recorded until then",

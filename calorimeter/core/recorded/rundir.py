@@ -42,6 +42,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 REQUIRED = {"id": str, "started": str, "deployment": str, "commands": list, "environment": dict}
 """The keys of every run.json besides its version, with their types. Commands add further keys."""
 
+UPGRADED = "upgraded"
+"""What run.json notes under `stopped` if a load ended because the upgrade beside it was done."""
+
 LARGEST_RUN_JSON = 4 * 2**20
 
 

@@ -15,9 +15,6 @@ from calorimeter.core.toml import Model
 NAME = "upgrade"
 """Name of the record in a run's evidence."""
 
-STOPPED = "upgraded"
-"""What run.json notes under `stopped` if the load ended because the upgrade beside it was done."""
-
 LARGEST = 64 * 2**20
 
 StepEnd = Literal["done", "failed", "interrupted"]

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_generator as generators
-from calorimeter.core.recorded import objective_test, upgrade_record
+from calorimeter.core.recorded import objective_test
 from calorimeter.core.recorded.baseline import Baseline
 from calorimeter.core.recorded.load_history import LoadHistory
 from calorimeter.core.recorded.run_series import runs_of_side
-from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.rundir import UPGRADED, RunDir
 from calorimeter.core.toml import Model
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -144,5 +144,5 @@ def scenario_of(run: RunDir) -> Scenario:
 
 def _whole(about: dict[str, Any]) -> bool:
     """Whether the load ended when its duration had elapsed."""
-    in_order = about.get("stopped") in ("ended", upgrade_record.STOPPED)
+    in_order = about.get("stopped") in ("ended", UPGRADED)
     return in_order and about.get("clean_stop") is True

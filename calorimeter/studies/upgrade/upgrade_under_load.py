@@ -12,7 +12,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.faults.shell_command import CommandFailed
 from calorimeter.core.recorded import upgrade_record
 from calorimeter.core.recorded.recorded_tables import RecordedRows
-from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.rundir import UPGRADED, RunDir
 from calorimeter.core.recorded.upgrade_record import LostStack, PlannedStep, UpgradeRecord, UpgradeStep
 from calorimeter.core.waiting import CancelledError
 from calorimeter.gates.clients.stacks import Stacks
@@ -145,7 +145,7 @@ class UpgradeUnderLoad:
         self._update(lost=lost, work=work, untraced=tuple(self._trace.doubts))
         if self.record.whole:
             with suppress(InputError):
-                self._run.note(stopped=upgrade_record.STOPPED)
+                self._run.note(stopped=UPGRADED)
         return self._run
 
     def _lost_in_bursts(self) -> Iterator[LostStack]:
