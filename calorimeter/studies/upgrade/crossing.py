@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from threading import Event
+from typing import NamedTuple
 
 from calorimeter.core import foreign, waiting
 from calorimeter.core.deployment import Backend, Deployment
@@ -32,28 +34,40 @@ def client_of(deployment: Deployment, backend: Backend) -> HeatClient:
     return HeatClient(Context(there, Settings()), sources=1)
 
 
+class Until(NamedTuple):
+    """When waiting is over (monotonic clock), and what ends it before."""
+
+    at_s: float
+    cancel: Event
+
+    @property
+    def left_s(self) -> float:
+        """The time that is left, a second at least."""
+        return max(1.0, self.at_s - time.monotonic())
+
+
 Side = tuple[str, HeatClient]
 """A release, and a client of one of its APIs."""
 
 
-def crossed(sides: tuple[Side, Side], within_s: float) -> Iterator[CrossedStack]:
+def crossed(sides: tuple[Side, Side], within_s: float, cancel: Event) -> Iterator[CrossedStack]:
     """What became of stacks that one side made and the other one changed, both ways.
 
     All of it takes `within_s` at most, and then each operation that is left a second: one that loses work
-    makes every stack wait.
+    makes every stack wait. Raises CancelledError once `cancel` is set.
     """
-    until = time.monotonic() + within_s
+    until = Until(time.monotonic() + within_s, cancel)
     for (maker, made_at), (changer, changed_at) in (sides, sides[::-1]):
         with temporary_stacks(made_at, RESOURCES) as created:
             yield from _changed(created, maker, changer, changed_at, until)
 
 
 def _changed(
-    created: Stacks, maker: str, changer: str, changed_at: HeatClient, until: float
+    created: Stacks, maker: str, changer: str, changed_at: HeatClient, until: Until
 ) -> Iterator[CrossedStack]:
     for _ in range(2 * STACKS):
         created.create()
-    created.await_final(_left_s(until))
+    created.await_final(until.left_s)
     made = created.records
     for record in made:
         took_s = (record.states[-1].at_ns - record.create.sent_ns) / 1e9 if record.states else 0.0
@@ -78,7 +92,7 @@ def in_progress(client: HeatClient) -> list[tuple[str, str]]:
 
 
 def _update(
-    maker: str, changer: str, client: HeatClient, record: StackRecord, until: float
+    maker: str, changer: str, client: HeatClient, record: StackRecord, until: Until
 ) -> CrossedStack:
     began = time.monotonic()
     body = {"template": template(RESOURCES + 1), "timeout_mins": 2}
@@ -91,7 +105,7 @@ def _update(
 
 
 def _delete(
-    maker: str, changer: str, client: HeatClient, record: StackRecord, until: float
+    maker: str, changer: str, client: HeatClient, record: StackRecord, until: Until
 ) -> CrossedStack:
     began = time.monotonic()
     call, _ = client.call("delete", "DELETE", f"/stacks/{record.name}/{record.stack_id}")
@@ -101,11 +115,7 @@ def _delete(
     return _crossed(maker, changer, "delete", record, GONE, outcome, time.monotonic() - began)
 
 
-def _left_s(until: float) -> float:
-    return max(1.0, until - time.monotonic())
-
-
-def _state_after(client: HeatClient, record: StackRecord, action: str, until: float) -> str:
+def _state_after(client: HeatClient, record: StackRecord, action: str, until: Until) -> str:
     """The state in which an action ended, or the last one that was seen."""
 
     def state() -> str:
@@ -120,7 +130,7 @@ def _state_after(client: HeatClient, record: StackRecord, action: str, until: fl
     def ended(seen: str) -> bool:
         return seen == GONE or (seen.startswith(action) and not seen.endswith("_IN_PROGRESS"))
 
-    return waiting.poll(state, _left_s(until), enough=ended, every_s=EVERY_S)
+    return waiting.poll(state, until.left_s, enough=ended, every_s=EVERY_S, cancel=until.cancel)
 
 
 def _crossed(

@@ -217,7 +217,7 @@ class StepActions:
             (self._change.from_release, crossing.client_of(self._deployment, old[0])),
             (self._change.to_release, crossing.client_of(self._deployment, new[0])),
         )
-        self.crossed += crossing.crossed(sides, step.within_s)
+        self.crossed += crossing.crossed(sides, step.within_s, self._cancel)
         return ""
 
     def _burst(self, step: PlannedStep) -> str:
