@@ -162,18 +162,16 @@ class UpgradeUnderLoad:
 
 def _never_final(run: RunDir) -> Iterator[LostStack]:
     """The stacks of the load's ledger that were never seen in a final state, and actions without an end."""
-    for kind, what in (("ledger", "create"), ("actions", "operation")):
+    for kind, what in (("ledger", "name"), ("actions", "operation")):
         if not run.parquet(kind):
             continue
-        columns = ("stack_id", "request_id", "accepted_ns", "final_state")
-        named = "name" if kind == "ledger" else "operation"
-        for batch in RecordedRows(run, kind).batches((*columns, named)):
+        columns = ("stack_id", "request_id", "accepted_ns", "final_state", what)
+        for batch in RecordedRows(run, kind).batches(columns):
             for row in batch.to_pylist():
                 if row["final_state"]:
                     continue
-                label = row[named] if kind == "ledger" else f"{row[named]} of {row['stack_id']}"
                 yield LostStack(
-                    stack=f"{label}" if what == "create" else label,
+                    stack=row["name"] if what == "name" else f"{row[what]} of {row['stack_id']}",
                     stack_id=row["stack_id"],
                     accepted_ns=row["accepted_ns"],
                     request_id=row["request_id"] or "",
