@@ -158,6 +158,8 @@ class StepActions:
         return ""
 
     def _counted(self, vhost: str) -> int:
+        if self._deployment.broker is None:
+            return 0
         try:
             with BrokerApi.of(on_vhost(self._deployment, vhost)) as api:
                 return len(api.engine_consumers())

@@ -65,6 +65,9 @@ class UpgradeTrace:
         """Record a virtual host from now on; why it cannot be recorded is a doubt, no error."""
         if vhost in self._open:
             return
+        if self._deployment.broker is None:
+            self.doubts.append("the deployment file has no [broker]: nothing was traced")
+            return
         there = on_vhost(self._deployment, vhost)
         with ExitStack() as closing:
             try:
