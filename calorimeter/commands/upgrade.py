@@ -123,11 +123,11 @@ def _planned(
 
 def _resumed(path: Path, deployment: Deployment) -> UpgradeRecord:
     """The record of an earlier run, to go on with. Raises InputError if there is nothing to do."""
-    from calorimeter.core.recorded import upgrade_record
+    from calorimeter.core.recorded import upgrade_file
     from calorimeter.core.recorded.rundir import RunDir
 
     run = RunDir.open(path)
-    record = upgrade_record.read(run)
+    record = upgrade_file.read(run)
     if record is None:
         raise InputError(str(path), "is no upgrade", "valid: a run of `calorimeter upgrade`")
     if record.whole:

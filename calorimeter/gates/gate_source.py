@@ -22,7 +22,7 @@ from calorimeter.gates.registry import Gate
 READERS = (
     "calorimeter.gates.evidence.",
     "calorimeter.core.recorded.sample_stream",
-    "calorimeter.core.recorded.upgrade_record",
+    "calorimeter.core.recorded.upgrade_file",
     "calorimeter.config.named_files",
 )
 """Modules that read evidence: of a deployment, of a recorded load, of configuration files."""

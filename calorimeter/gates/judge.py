@@ -15,7 +15,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.host import netns
-from calorimeter.core.recorded import folders_of_runs, growth, upgrade_record
+from calorimeter.core.recorded import folders_of_runs, growth, upgrade_file
 from calorimeter.core.recorded.gate_times import GateTimes
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
@@ -138,7 +138,7 @@ class AcceptanceRun:
         run = self.context.run
         given = {
             "recorded load": run,
-            "recorded upgrade": run is not None and upgrade_record.is_upgrade(run),
+            "recorded upgrade": run is not None and upgrade_file.is_upgrade(run),
             "baseline": self.context.baseline,
             "history": self.context.history,
             "soak": run is not None and growth.is_soak(run.about),

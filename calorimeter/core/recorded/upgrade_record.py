@@ -6,16 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from calorimeter.core.files import MissingFileError
-from calorimeter.core.recorded import recorded_json
 from calorimeter.core.recorded.recorded_json import LATEST_NS, Count, Duration, Time
-from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
-
-NAME = "upgrade"
-"""Name of the record in a run's evidence."""
-
-LARGEST = 64 * 2**20
 
 StepEnd = Literal["done", "failed", "interrupted"]
 
@@ -149,17 +141,3 @@ class UpgradeRecord(Model):
         """The step that was under way at a time, else the last that had ended; None before the first."""
         begun = [step for step in self.steps if step.began_ns <= t_ns]
         return begun[-1] if begun else None
-
-
-def read(run: RunDir) -> UpgradeRecord | None:
-    """The record of a run; None if it was no upgrade. Raises InputError if it is damaged."""
-    path = run.path / "evidence" / f"{NAME}.json"
-    try:
-        return recorded_json.record(path, UpgradeRecord, within=run.path, limit=LARGEST)
-    except MissingFileError:
-        return None
-
-
-def is_upgrade(run: RunDir) -> bool:
-    """Whether a run has the record of an upgrade, in whatever state it is."""
-    return bool(run.named("evidence", f"{NAME}.json"))

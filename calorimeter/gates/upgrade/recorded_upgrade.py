@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import upgrade_record
+from calorimeter.core.recorded import upgrade_file
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.recorded.upgrade_record import UpgradeRecord
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 def upgrade_of(run: RunDir) -> UpgradeTrial:
     """Evidence of U1 to U4. Raises `EvidenceUnavailable` if the run is no upgrade, or is damaged."""
     try:
-        record = upgrade_record.read(run)
+        record = upgrade_file.read(run)
         if record is None:
             raise EvidenceUnavailable(str(run.path), "is no upgrade: give a run of `calorimeter upgrade`")
         return _trial(run, record)

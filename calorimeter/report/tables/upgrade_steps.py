@@ -10,7 +10,7 @@ import pandas as pd
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded import upgrade_record
+from calorimeter.core.recorded import upgrade_file
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.recorded.upgrade_record import UpgradeRecord
 from calorimeter.core.shown_text import plain
@@ -40,7 +40,7 @@ class UpgradeTables:
 
 def of_run(run: RunDir, axis: TimeAxis) -> UpgradeTables | None:
     """The tables of a run; None if it was no upgrade. Raises InputError if the record is damaged."""
-    record = upgrade_record.read(run)
+    record = upgrade_file.read(run)
     if record is None:
         return None
     return UpgradeTables(

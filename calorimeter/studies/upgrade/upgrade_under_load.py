@@ -10,7 +10,7 @@ from contextlib import suppress
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.shell_command import CommandFailed
-from calorimeter.core.recorded import upgrade_record
+from calorimeter.core.recorded import upgrade_file
 from calorimeter.core.recorded.recorded_tables import RecordedRows
 from calorimeter.core.recorded.rundir import UPGRADED, RunDir
 from calorimeter.core.recorded.upgrade_record import LostStack, PlannedStep, UpgradeRecord, UpgradeStep
@@ -132,7 +132,7 @@ class UpgradeUnderLoad:
 
     def _keep(self) -> None:
         if self._run is not None:
-            self._run.save_evidence(upgrade_record.NAME, self.record)
+            self._run.save_evidence(upgrade_file.NAME, self.record)
 
     def finish(self) -> RunDir | None:
         """The load has ended: name the stacks that were lost, and complete the record; the run folder."""

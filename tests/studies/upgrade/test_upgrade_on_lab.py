@@ -13,7 +13,7 @@ import pytest
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths, verdict
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.recorded import upgrade_record
+from calorimeter.core.recorded import upgrade_file
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.verdict import Outcome
 from calorimeter.lab import lab_state
@@ -46,7 +46,7 @@ def test_a_whole_upgrade_loses_nothing(old: Deployment, tmp_path: Path) -> None:
     assert [each.gate for each in found.verdicts] == ["U1", "U2", "U3", "U4"]
     assert {found.of(gate).judgement.outcome for gate in ("U2", "U3", "U4")} == {Outcome.PASS}, whys
     assert done.returncode in (0, 1), done.stderr  # on a busy machine requests fail before the upgrade
-    record = upgrade_record.read(run)
+    record = upgrade_file.read(run)
     assert record is not None and record.whole and not record.untraced
     assert {each.vhost for each in record.work} == {"/", "heat-25"}
     topology = lab_state.read(old.path.parent)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.core.deployment import Deployment, read
-from calorimeter.core.recorded import upgrade_record
+from calorimeter.core.recorded import upgrade_file
 from calorimeter.core.recorded.rundir import UPGRADED, RunDir
 from calorimeter.core.recorded.upgrade_record import PlannedStep, UpgradeRecord
 from calorimeter.load.run.followed_load import BegunLoad
@@ -55,7 +55,7 @@ def upgraded(cloud: Deployment, path: Path, asked: UpgradeRecord) -> tuple[Upgra
     beside._thread.join(30)
     beside.end()
     assert beside.finish() is not None
-    found = upgrade_record.read(RunDir(path))
+    found = upgrade_file.read(RunDir(path))
     assert found is not None
     return found, said, len(ends)
 
@@ -81,7 +81,7 @@ def test_a_step_that_fails_ends_the_upgrade_and_is_done_again(cloud: Deployment,
         f"test -e {flag} || {{ echo not yet; exit 3; }}",
         f"echo three >> {log}",
     )
-    found, said, ends = upgraded(cloud, tmp_path / "run", record(*commands))
+    found, _, ends = upgraded(cloud, tmp_path / "run", record(*commands))
     assert [step.end for step in found.steps] == ["done", "failed"]
     assert found.steps[1].why == "ended with status 3: not yet"
     assert (found.whole, ends) == (False, 1)
