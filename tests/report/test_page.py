@@ -35,6 +35,7 @@ SECTIONS = [
     "Throughput and latency over time",
     "Throughput and latency against load",
     "Latency distribution",
+    "Where the time goes",
     "Who served what",
     "Faults, detection and recovery",
     "Queues and components",
