@@ -84,15 +84,8 @@ def test_the_same_run_gives_the_same_bytes(module_builder: Any, whole: page.File
     """A page built again by another process, elsewhere, in another locale, is the same byte for byte."""
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     target = tmp_path / "again"
-    command = [
-        sys.executable,
-        "-m",
-        "calorimeter",
-        "report",
-        str(module_builder.path),
-        "--output",
-        str(target),
-    ]
+    words = ["report", str(module_builder.path), "--output", str(target)]
+    command = [sys.executable, "-m", "calorimeter", *words]
     subprocess.run(command, check=True, capture_output=True, env=environment, cwd=tmp_path)
     again = {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file()}
     assert again == report_folder.complete(whole)
