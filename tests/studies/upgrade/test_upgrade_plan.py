@@ -8,7 +8,8 @@ import pytest
 
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
-from calorimeter.studies.upgrade import procedure, upgrade_plan
+from calorimeter.core.recorded.upgrade_record import PlannedStep
+from calorimeter.studies.upgrade import procedure
 from calorimeter.studies.upgrade.upgrade_plan import (
     ReleaseChange,
     change,
@@ -64,7 +65,7 @@ def cloud(tmp_path: Path, text: str = FILE, names: tuple[str, ...] = NAMES) -> D
     return read(tmp_path / "cloud.toml")
 
 
-def brief(steps: tuple[upgrade_plan.PlannedStep, ...]) -> list[str]:
+def brief(steps: tuple[PlannedStep, ...]) -> list[str]:
     """`action part` of each step."""
     return [f"{step.action} {step.name}".rstrip() for step in steps]
 
