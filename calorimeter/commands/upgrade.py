@@ -116,7 +116,6 @@ def _planned(
         to_release=asked.to_release,
         old_vhost=asked.old_vhost,
         new_vhost=asked.new_vhost,
-        provoked=found.provokes,
         plan=upgrade_plan.plan(found, deployment, asked, take_back=take_back),
     )
 

@@ -116,8 +116,7 @@ class UpgradeRecord(Model):
     """An upgrade from one release of Heat to another, by a procedure, while a load ran.
 
     `plan` are all its steps, `steps` those that were begun, `continues` the run whose upgrade this one goes
-    on with. `whole` is whether all steps are done, `provoked` whether the procedure provokes a loss.
-    `untraced` are reasons why messages may be missing.
+    on with. `whole` is whether all steps are done. `untraced` are reasons why messages may be missing.
     """
 
     schema_version: int = 1
@@ -135,7 +134,6 @@ class UpgradeRecord(Model):
     work: tuple[EngineWork, ...] = ()
     untraced: tuple[str, ...] = ()
     whole: bool = False
-    provoked: bool = False
 
     def step_at(self, t_ns: int) -> UpgradeStep | None:
         """The step that was under way at a time, else the last that had ended; None before the first."""

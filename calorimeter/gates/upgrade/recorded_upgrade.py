@@ -16,6 +16,8 @@ from calorimeter.gates.upgrade.upgrade_trial import StepRequests, UpgradeTrial
 EXAMPLES = 3
 """Failed requests that are named, for each step."""
 
+TENTH_NS = 10**8
+
 DROPPED = "dropped"
 """The error of an arrival that the load never sent."""
 
@@ -85,7 +87,7 @@ def _example(row: Row, start_ns: int) -> str:
 
 
 def _requests(run: RunDir) -> Iterator[Row]:
-    """Each request that was sent and failed, and the others counted by the second: `n` of them."""
+    """Each request that was sent and failed, and the others counted by tenths of a second: `n` of them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -99,9 +101,9 @@ def _requests(run: RunDir) -> Iterator[Row]:
         for row in sent.filter(pc.not_equal(error, "")).to_pylist():
             yield {**row, "n": 1}
         good = sent.filter(pc.equal(error, ""))["scheduled_ns"]
-        table = pa.table({"second": pc.divide(good, 10**8)})
-        for row in table.group_by("second").aggregate([([], "count_all")]).to_pylist():
-            yield {"scheduled_ns": row["second"] * 10**8, "error": "", "n": row["count_all"]}
+        table = pa.table({"tenth": pc.divide(good, TENTH_NS)})
+        for row in table.group_by("tenth").aggregate([([], "count_all")]).to_pylist():
+            yield {"scheduled_ns": row["tenth"] * TENTH_NS, "error": "", "n": row["count_all"]}
 
 
 def _stacks(run: RunDir) -> Iterator[Row]:

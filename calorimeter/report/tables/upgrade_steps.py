@@ -43,8 +43,9 @@ def of_run(run: RunDir, axis: TimeAxis) -> UpgradeTables | None:
     record = upgrade_file.read(run)
     if record is None:
         return None
+    change = f"From Heat {plain(record.from_release)} to {plain(record.to_release)} by the"
     return UpgradeTables(
-        f"From Heat {plain(record.from_release)} to {plain(record.to_release)} by the procedure "
+        f"{change if record.from_release != record.to_release else 'The'} procedure "
         f"{plain(record.procedure)!r}",
         steps(record, axis, _counts(run)),
         work(record, axis),

@@ -53,8 +53,9 @@ Side = tuple[str, HeatClient]
 def crossed(sides: tuple[Side, Side], within_s: float, cancel: Event) -> Iterator[CrossedStack]:
     """What became of stacks that one side made and the other one changed, both ways.
 
-    All of it takes `within_s` at most, and then each operation that is left a second: one that loses work
-    makes every stack wait. Raises CancelledError once `cancel` is set.
+    The waits take `within_s` at most together, and then a second for each operation that is left: an
+    upgrade that loses work makes every stack wait. The removal of the stacks comes on top. Raises
+    CancelledError once `cancel` is set.
     """
     until = Until(time.monotonic() + within_s, cancel)
     for (maker, made_at), (changer, changed_at) in (sides, sides[::-1]):

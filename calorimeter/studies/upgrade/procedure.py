@@ -74,7 +74,6 @@ class Procedure(Model):
     about: str
     source: str = ""
     of: Literal["heat", "haproxy", "rabbitmq"] = "heat"
-    provokes: bool = False
     steps: tuple[ProcedureStep, ...] = Field(min_length=1)
 
     @property
