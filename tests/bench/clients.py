@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -131,10 +131,16 @@ def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[
 
 
 def contender(
-    kind: str, url: str, users: int, seconds: float, core: int, rate: float = 0
+    kind: str,
+    url: str,
+    users: int,
+    seconds: float,
+    core: int | None,
+    rate: float = 0,
+    more: Sequence[str] = (),
 ) -> dict[str, float]:
-    """One measurement of `tests.bench.contender`; with `rate`, of open arrivals."""
-    words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else [])]
+    """One measurement of `tests.bench.contender`; with `rate`, of open arrivals; None pins it nowhere."""
+    words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else []), *more]
     result = _module("contender", words, core)
     if result["failures"] and not rate:
         raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
@@ -146,9 +152,10 @@ def pauses(seconds: float, core: int) -> dict[str, float]:
     return _module("core_pauses", [str(seconds)], core)
 
 
-def _module(name: str, words: list[str], core: int) -> dict[str, float]:
+def _module(name: str, words: list[str], core: int | None) -> dict[str, float]:
     """The JSON object that a module of this package prints, run in a process of its own on one core."""
-    command = ["taskset", "-c", str(core), sys.executable, "-m", f"tests.bench.{name}", *words]
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    command = [*pinned, sys.executable, "-m", f"tests.bench.{name}", *words]
     result: dict[str, float] = json.loads(_run(command))
     return result
 
@@ -156,7 +163,7 @@ def _module(name: str, words: list[str], core: int) -> dict[str, float]:
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
-        raise InputError("bench", f"{command[2]} failed: {done.stderr.strip()[-300:]}")
+        raise InputError("bench", f"{' '.join(command[:5])} failed: {done.stderr.strip()[-300:]}")
     return done.stdout
 
 

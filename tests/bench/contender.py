@@ -1,9 +1,10 @@
 """Measures one generator in a process of its own.
 
-`python -m tests.bench.contender KIND URL USERS SECONDS [RATE]`
+`python -m tests.bench.contender KIND URL USERS SECONDS [RATE [usual]]`
 
 Prints one JSON object. KIND is `calorimeter` (everything on), `unrecorded` (without the recorder), or
 `fasthttp` (Locust's FastHttpUser). With RATE, arrivals are open; a negative RATE spaces them evenly.
+The process then runs first, as in a load, unless `usual` is given.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from locust.env import Environment
 
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Api, Backend, Deployment
+from calorimeter.core.host.precedence import LOOP, Precedence
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.http.client import RequestTimeouts
 from calorimeter.load.http.connection import endpoint
@@ -35,6 +37,8 @@ from calorimeter.workload.scenario import Load, Scenario
 from calorimeter.workload.stages import Arrivals
 
 WARM_UP_S = 1.0
+
+PRECEDENCE = Precedence(wanted="usual" not in sys.argv)
 
 
 class FixedToken:
@@ -75,7 +79,7 @@ def session(
     deployment = Deployment(name="bench", rest=api)
     cleaner = Cleaner.of(deployment, token)
     prepared = LoadSession(deployment, scenario, RequestTimeouts(), token, {"rest": front}, cleaner)
-    recorders = Recorders(folder, "worker-00", sys.exit)
+    recorders = Recorders(folder, "worker-00", sys.exit, PRECEDENCE)
     if not recorded:
         recorders.samples.close()
         recorders.samples = Unrecorded()  # type: ignore[assignment]
@@ -126,6 +130,7 @@ def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
     stall = LoopStall()
     gevent.sleep(0.2)
     freeze_garbage()
+    PRECEDENCE.take(LOOP)
     arrivals.begin(now_ns())
     gevent.sleep(WARM_UP_S)
     arrivals.take_lags()
