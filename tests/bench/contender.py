@@ -10,6 +10,7 @@ The process then runs first, as in a load, unless `usual` is given.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 from locust.env import Environment
 
 from calorimeter.core.clock import now_ns
-from calorimeter.core.deployment import Api, Backend, Deployment
+from calorimeter.core.deployment import Api, Backend, Deployment, Tls
 from calorimeter.core.host.precedence import LOOP, Precedence
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.http.client import RequestTimeouts
@@ -35,6 +36,7 @@ from calorimeter.load.run.users import DropRecorder, RestUser, StackUser
 from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.scenario import Load, Scenario
 from calorimeter.workload.stages import Arrivals
+from tests.bench.clients import CA_FILE
 
 WARM_UP_S = 1.0
 
@@ -69,7 +71,8 @@ def session(
 ) -> LoadSession:
     """A session as `calorimeter.load.run.preparation` makes it, of a scenario that only lists stacks."""
     api = Api(url=url, proxy_section="canned", backends=(Backend(name="canned", address="127.0.0.1:1"),))
-    to = endpoint(api.front)
+    tls = Tls(ca_file=Path(os.environ[CA_FILE])) if url.startswith("https") else Tls()
+    to = endpoint(api.front, api.parts.scheme, tls)
     token: Any = FixedToken()
     load = Load(mix={"list": 1.0}, template="none")
     scenario = Scenario(
