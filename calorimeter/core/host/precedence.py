@@ -32,7 +32,10 @@ class Precedence:
     As a text it says what the loop's thread has or had: `SCHED_RR 2`, `nice -10`, or `usual` and why.
     """
 
-    def __init__(self, wanted: bool = True) -> None:
+    def __init__(self, wanted: bool = True, of: int = 1) -> None:
+        """`of` is how many processes take precedence together."""
+        self.most_share = machine.processors() / 2 / of
+        """The share of a core with which this process keeps its precedence: all leave half of the machine."""
         self._niceness = os.getpriority(os.PRIO_PROCESS, 0)
         self._refused = "" if wanted else "as wanted"
         if self._niceness > 0:

@@ -19,10 +19,10 @@ from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
 from calorimeter.core.host.precedence import LOOP, Precedence
 from calorimeter.core.recorded.load_generator import (
+    MOST_CPU_SHARE,
     GeneratorWindow,
     allowed_lag_s,
     bottleneck,
-    cpu_shortage,
 )
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http import client
@@ -55,7 +55,7 @@ class GeneratorMonitor:
     """Measures one worker in windows of a second, from the start of its load to `close`.
 
     Until then this process runs before others on its machine, unless it uses more of its core than a
-    generator may: then it is the bottleneck, and must not starve what it measures as well.
+    generator may, or than leaves half of the machine to others: it must not starve what it measures.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class GeneratorMonitor:
             connections=now[2] - before[2],
         )
         why_invalid = bottleneck(window)
-        if cpu_shortage(window):
+        if window.cpu_share > min(MOST_CPU_SHARE, self._precedence.most_share):
             self._precedence.give_back(f"after a second with {window.cpu_share:.0%} of its core")
         self._windows += 1
         self._most_users = max(self._most_users, window.users)

@@ -334,7 +334,7 @@ class Lifecycle:
     def _begin(self, run: Path, worker: int = 0, of: int = 1, *, counting: bool = False) -> None:
         session, name = self._session, workers.name_of(worker)
         freeze_garbage()
-        first = Precedence(not self._environment.parsed_options.usual_priority)
+        first = Precedence(not self._environment.parsed_options.usual_priority, of)
         recorders = Recorders(run, name, self.abort, first)
         session.begin(recorders, worker=worker, workers=of)
         self._counts = ObjectiveCounts(session) if counting else None
