@@ -35,7 +35,7 @@ class Precedence:
     def __init__(self, wanted: bool = True, of: int = 1) -> None:
         """`of` is how many processes take precedence together."""
         self.most_share = machine.processors() / 2 / of
-        """The share of a core with which this process keeps its precedence: all leave half of the machine."""
+        """The share of a core up to which it is kept: together they leave half of the machine to others."""
         self._niceness = os.getpriority(os.PRIO_PROCESS, 0)
         self._refused = "" if wanted else "as wanted"
         if self._niceness > 0:
