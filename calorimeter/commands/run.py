@@ -69,6 +69,9 @@ class ProcessesParam(NumberParam):
 @click.option("--abort-on-objective", is_flag=True,
               help="End the load early, with exit status 1, when an objective of the scenario can no "
               "longer be believed to hold.")  # fmt: skip
+@click.option("--usual-priority", is_flag=True,
+              help="Keep the usual priority (default: the processes that generate load run before others "
+              "on this machine, if permitted).")  # fmt: skip
 @click.option("--repeat", type=NumberParam(bounds.REPEATS),
               help=f"Runs per side (default: 1, with --against {statistics.MINIMUM_SIDE}).")  # fmt: skip
 @click.option("--against", metavar="OTHER",
@@ -162,6 +165,7 @@ def _once(
     yes_break_it: bool,
     web: bool,
     abort_on_objective: bool,
+    usual_priority: bool,
 ) -> int:
     if processes is not None:
         load_processes.check_processes(processes, allow_processes)
@@ -179,6 +183,7 @@ def _once(
     command = command_of(file, scenario, runs)
     command += followed_load.with_workers() if processes else []
     command += ["--abort-on-objective"] if abort_on_objective else []
+    command += ["--usual-priority"] if usual_priority else []
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
     sizes |= {"--allow-processes": allow_processes, "--processes": processes}
     command += locust_command.sizes(sizes)

@@ -25,6 +25,7 @@ _OF_SCRIPT: dict[str, tuple[str, type[int] | type[float]]] = {
     "timeout": ("check_timeout_s", float),
     "fall": ("check_fall", int),
     "rise": ("check_rise", int),
+    "weight": ("check_weight", int),
 }
 """Keyword → key of `Vrrp`, and its type."""
 
@@ -66,9 +67,15 @@ def read(text: str, where: str = "keepalived.conf", instance: str | None = None)
 
 
 def _script(everything: KeepalivedBlock, instance: KeepalivedBlock) -> KeepalivedBlock | None:
-    tracked = [line[0] for block in instance.named("track_script") for line in block.lines]
+    tracked = [line for block in instance.named("track_script") for line in block.lines]
     scripts = {block.words[-1]: block for block in everything.named("vrrp_script")}
-    return next((scripts[name] for name in tracked if name in scripts), None)
+    found = next((line for line in tracked if line[0] in scripts), None)
+    if found is None:
+        return None
+    script = scripts[found[0]]
+    # `track_script { NAME weight N }` counts before the script's own weight.
+    lines = [*script.lines, found[1:]] if found[1:2] == ("weight",) else script.lines
+    return KeepalivedBlock(script.words, lines, script.blocks)
 
 
 def _settings(instance: KeepalivedBlock, script: KeepalivedBlock | None, where: str) -> Vrrp:

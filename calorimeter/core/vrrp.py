@@ -13,6 +13,9 @@ from typing import Annotated
 from calorimeter.core import bounds
 from calorimeter.core.toml import Model, Seconds
 
+OWNER = 255
+"""The priority of a router that owns the address (RFC 5798, section 5.2.4)."""
+
 
 class Vrrp(Model):
     """The VRRP settings of one proxy. Defaults are keepalived's.
@@ -20,6 +23,8 @@ class Vrrp(Model):
     `advert_s` is `advert_int`, `preempt_delay_s` is `preempt_delay`. The `check_…` keys are those of the
     `vrrp_script` that asks the proxy whether it works; without `check_interval_s` nothing asks it.
     `check_timeout_s` is after how long a check has failed that gets no answer (default: its interval).
+    `check_weight` is what a passed check adds to the priority, or a failed one takes from it if it is
+    negative; with 0 a failed check gives the address up.
     """
 
     priority: Annotated[int, bounds.VRRP_PRIORITY] = 100
@@ -30,11 +35,26 @@ class Vrrp(Model):
     check_timeout_s: Seconds | None = None
     check_fall: Annotated[int, bounds.HAPROXY_INTEGER] = 1
     check_rise: Annotated[int, bounds.HAPROXY_INTEGER] = 1
+    check_weight: Annotated[int, bounds.CHECK_WEIGHT] = 0
+
+    @property
+    def working_priority(self) -> int:
+        """The priority while the proxy passes its check."""
+        return self._weighted(max(0, self.check_weight))
+
+    @property
+    def failed_priority(self) -> int:
+        """The priority while the proxy fails its check; 0 if it gives the address up then."""
+        return self._weighted(min(0, self.check_weight)) if self.check_weight else 0
+
+    def _weighted(self, weight: int) -> int:
+        """keepalived keeps the sum within 1 and 254, and leaves the 255 of an address's owner alone."""
+        return self.priority if self.priority == OWNER else min(max(self.priority + weight, 1), OWNER - 1)
 
     @property
     def skew_s(self) -> float:
         """Skew_Time: ((256 − priority) · advert_int) / 256. It lets the highest priority be the first."""
-        return (256 - self.priority) * self.advert_s / 256
+        return (256 - self.working_priority) * self.advert_s / 256
 
     @property
     def master_down_s(self) -> float:
@@ -72,9 +92,18 @@ def moves_s(holder: Vrrp, taker: Vrrp, fault: str | None) -> float | None:
     keepalived is gone. The sum of `noticed_s` and the taker's Master_Down_Interval. A holder that notices
     says so in an announcement of priority 0, after which the taker waits for its Skew_Time alone; but that
     is one packet, which may be lost.
+
+    With `check_weight` the holder goes on announcing, with a lower priority. A taker whose own is not
+    higher, or that has `nopreempt`, never takes the address then; another one ignores those announcements,
+    after its `preempt_delay`.
     """
     noticed = noticed_s(holder, fault) if fault else 0.0
-    return None if noticed is None else noticed + taker.master_down_s
+    if noticed is None:
+        return None
+    if fault in ASKED and holder.failed_priority:
+        taken = taker.preempt and taker.working_priority > holder.failed_priority
+        return noticed + taker.preempt_delay_s + taker.master_down_s if taken else None
+    return noticed + taker.master_down_s
 
 
 def returns_s(returning: Vrrp) -> float:

@@ -114,6 +114,7 @@ def run(found: PageContent) -> Rows:
         ("Arrivals", (asked.get("arrivals") or closed) if asked else None),
         ("Users", about.get("users")),
         ("Generating processes", len(run_integrity.workers(found.about)) or None),
+        ("Scheduling of these processes", _scheduling(found) or None),
         ("Sources", f"{load.sources:,} addresses"),
         ("Duration", _seconds(asked.get("duration_s"))),
         ("Warm-up", _seconds(asked.get("warm_up_s"))),
@@ -149,6 +150,12 @@ def _unverified(found: PageContent) -> list[str]:
     if found.about.get("keystone_verified") is False:
         return [UNVERIFIED.format(who="Keystone", key="clouds.yaml")]
     return []
+
+
+def _scheduling(found: PageContent) -> str:
+    """How the system scheduled the generating processes; empty if that was not recorded."""
+    noted = (str(each.get("scheduling", "")) for each in run_integrity.workers(found.about))
+    return ", ".join(sorted(set(filter(None, noted))))
 
 
 def _bottleneck(found: PageContent) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from calorimeter.core.errors import InputError
+from tests.bench.beside import beside
 from tests.bench.clients import client
 from tests.bench.punctuality import arrivals
 
@@ -18,6 +19,7 @@ def bench() -> None:
 
 bench.add_command(client)
 bench.add_command(arrivals)
+bench.add_command(beside)
 
 if __name__ == "__main__":
     try:

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,10 +23,14 @@ import click
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
+from calorimeter.lab import tls_files
 from tests.bench.other_processes import OtherProcesses, own_s
 from tests.bench.record import Record, page_option, rounds_option
 
 CONFIG = Path(__file__).with_name("haproxy.cfg")
+CA_FILE = "BENCH_CA_FILE"
+"""The environment variable with the authority of the canned API's certificate, for `contender`."""
+
 KINDS = ("calorimeter", "unrecorded", "fasthttp", "hey", "wrk")
 LEAST_RATIO = {"fasthttp": 6.0, "hey": 1.25, "wrk": 0.4}
 """Calorimeter's rate must be at least this many times that of each other generator."""
@@ -43,8 +47,9 @@ OTHERS_SHARE = 0.10
 @click.option(
     "--seconds", type=click.FloatRange(1), default=3.0, show_default=True, help="Length of a measurement."
 )
-@click.option("--users", type=click.IntRange(1), default=64, show_default=True, help="Connections.")
-def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
+@click.option("--users", type=click.IntRange(1, 9_000), default=64, show_default=True, help="Connections.")
+@click.option("--tls", is_flag=True, help="Over https; only calorimeter verifies the certificate.")
+def client(rounds: int, seconds: float, users: int, tls: bool, page: Path | None) -> int:
     """Compare the HTTP client with others. Exit status 1 if a ratio is below its bound.
 
     If other processes keep the machine busy, requests per second of each generator's own CPU time are
@@ -54,7 +59,8 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
     record = Record(
         "The HTTP client beside others",
         "Requests per second of one core; HAProxy answers from the other. Rounds are interleaved, and "
-        f"rates of the same round are compared: medians, and their range. {users} connections, {rounds} "
+        f"rates of the same round are compared: medians, and their range. {users} connections"
+        f"{' under TLS' if tls else ''}, {rounds} "
         f"rounds of {seconds:g} s each. `calorimeter` has everything on: recording, a source per user, "
         "Locust's statistics; `unrecorded` is the same without the recorder; `fasthttp` is Locust's "
         "FastHttpUser.",
@@ -63,10 +69,12 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
     efficiencies: dict[str, list[float]] = {kind: [] for kind in KINDS}
     last: dict[str, float] = {}
     others = OtherProcesses(len(cores))
-    with canned(cores[1]) as url:
+    with canned(cores[1], tls) as url:
         for number in range(rounds):
             for kind in KINDS:
                 result = measure(kind, url, users, seconds, cores[0])
+                if not result["per_s"]:
+                    raise InputError("bench", f"{kind}: no answer in {seconds:g} s", "a quieter machine")
                 rates[kind].append(result["per_s"])
                 efficiencies[kind].append(result["per_s"] / result["cpu"])
                 last = result if kind == "calorimeter" else last
@@ -131,10 +139,16 @@ def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[
 
 
 def contender(
-    kind: str, url: str, users: int, seconds: float, core: int, rate: float = 0
+    kind: str,
+    url: str,
+    users: int,
+    seconds: float,
+    core: int | None,
+    rate: float = 0,
+    more: Sequence[str] = (),
 ) -> dict[str, float]:
-    """One measurement of `tests.bench.contender`; with `rate`, of open arrivals."""
-    words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else [])]
+    """One measurement of `tests.bench.contender`; with `rate`, of open arrivals; None pins it nowhere."""
+    words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else []), *more]
     result = _module("contender", words, core)
     if result["failures"] and not rate:
         raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
@@ -146,9 +160,10 @@ def pauses(seconds: float, core: int) -> dict[str, float]:
     return _module("core_pauses", [str(seconds)], core)
 
 
-def _module(name: str, words: list[str], core: int) -> dict[str, float]:
+def _module(name: str, words: list[str], core: int | None) -> dict[str, float]:
     """The JSON object that a module of this package prints, run in a process of its own on one core."""
-    command = ["taskset", "-c", str(core), sys.executable, "-m", f"tests.bench.{name}", *words]
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    command = [*pinned, sys.executable, "-m", f"tests.bench.{name}", *words]
     result: dict[str, float] = json.loads(_run(command))
     return result
 
@@ -156,7 +171,7 @@ def _module(name: str, words: list[str], core: int) -> dict[str, float]:
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
-        raise InputError("bench", f"{command[2]} failed: {done.stderr.strip()[-300:]}")
+        raise InputError("bench", f"{' '.join(command[:5])} failed: {done.stderr.strip()[-300:]}")
     return done.stdout
 
 
@@ -168,18 +183,20 @@ def _number(pattern: str, text: str) -> float:
 
 
 @contextmanager
-def canned(core: int) -> Iterator[str]:
+def canned(core: int, tls: bool = False) -> Iterator[str]:
     """HAProxy with canned answers on one core; yields the API's URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryFile("w+") as errors:
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = free.getsockname()[1], other.getsockname()[1]
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryDirectory() as folder:
+        tls_files.write(Path(folder), "bench", ["127.0.0.1"])
+        os.environ[CA_FILE] = str(tls_files.ca_file(Path(folder)))
+        names = {"PORT": str(ports[0]), "TLS_PORT": str(ports[1])}
+        names["CERTIFICATE"] = str(tls_files.certificate(Path(folder)))  # its key is beside it
         command = ["taskset", "-c", str(core), "haproxy", "-db", "-f", str(CONFIG)]
-        process = subprocess.Popen(
-            command, env={**os.environ, "PORT": str(port)}, stdout=errors, stderr=errors
-        )
+        process = subprocess.Popen(command, env={**os.environ, **names}, stdout=errors, stderr=errors)
         try:
-            _await_port(port, process)
-            yield f"http://127.0.0.1:{port}/v1"
+            _await_port(ports[0], process)
+            yield f"https://127.0.0.1:{ports[1]}/v1" if tls else f"http://127.0.0.1:{ports[0]}/v1"
         finally:
             process.terminate()
             process.wait(10)

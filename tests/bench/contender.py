@@ -1,14 +1,16 @@
 """Measures one generator in a process of its own.
 
-`python -m tests.bench.contender KIND URL USERS SECONDS [RATE]`
+`python -m tests.bench.contender KIND URL USERS SECONDS [RATE [usual]]`
 
 Prints one JSON object. KIND is `calorimeter` (everything on), `unrecorded` (without the recorder), or
 `fasthttp` (Locust's FastHttpUser). With RATE, arrivals are open; a negative RATE spaces them evenly.
+The process then runs first, as in a load, unless `usual` is given.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -22,7 +24,8 @@ import pyarrow.parquet as pq
 from locust.env import Environment
 
 from calorimeter.core.clock import now_ns
-from calorimeter.core.deployment import Api, Backend, Deployment
+from calorimeter.core.deployment import Api, Backend, Deployment, Tls
+from calorimeter.core.host.precedence import LOOP, Precedence
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.http.client import RequestTimeouts
 from calorimeter.load.http.connection import endpoint
@@ -33,8 +36,11 @@ from calorimeter.load.run.users import DropRecorder, RestUser, StackUser
 from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.scenario import Load, Scenario
 from calorimeter.workload.stages import Arrivals
+from tests.bench.clients import CA_FILE
 
 WARM_UP_S = 1.0
+
+PRECEDENCE = Precedence(wanted="usual" not in sys.argv)
 
 
 class FixedToken:
@@ -65,7 +71,8 @@ def session(
 ) -> LoadSession:
     """A session as `calorimeter.load.run.preparation` makes it, of a scenario that only lists stacks."""
     api = Api(url=url, proxy_section="canned", backends=(Backend(name="canned", address="127.0.0.1:1"),))
-    to = endpoint(api.front)
+    tls = Tls(ca_file=Path(os.environ[CA_FILE])) if url.startswith("https") else Tls()
+    to = endpoint(api.front, api.parts.scheme, tls)
     token: Any = FixedToken()
     load = Load(mix={"list": 1.0}, template="none")
     scenario = Scenario(
@@ -75,7 +82,7 @@ def session(
     deployment = Deployment(name="bench", rest=api)
     cleaner = Cleaner.of(deployment, token)
     prepared = LoadSession(deployment, scenario, RequestTimeouts(), token, {"rest": front}, cleaner)
-    recorders = Recorders(folder, "worker-00", sys.exit)
+    recorders = Recorders(folder, "worker-00", sys.exit, PRECEDENCE)
     if not recorded:
         recorders.samples.close()
         recorders.samples = Unrecorded()  # type: ignore[assignment]
@@ -126,6 +133,7 @@ def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
     stall = LoopStall()
     gevent.sleep(0.2)
     freeze_garbage()
+    PRECEDENCE.take(LOOP)
     arrivals.begin(now_ns())
     gevent.sleep(WARM_UP_S)
     arrivals.take_lags()

@@ -50,8 +50,10 @@ def test_what_the_suite_writes_is_read_again() -> None:
 def test_a_foreign_file_is_read() -> None:
     """Comments, quotes, blocks on one line; what is not said has keepalived's default."""
     assert keepalived_reader.read(FOREIGN, instance="VI_1") == Vrrp(
-        priority=150, preempt_delay_s=300.0, check_interval_s=2.0
+        priority=150, preempt_delay_s=300.0, check_interval_s=2.0, check_weight=5
     )
+    alone = FOREIGN.replace("chk_haproxy weight 5", "chk_haproxy")
+    assert keepalived_reader.read(alone, instance="VI_1").check_weight == -20
     assert keepalived_reader.read(FOREIGN, instance="VI_2") == Vrrp(priority=50)
 
 

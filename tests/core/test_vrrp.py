@@ -48,3 +48,33 @@ def test_return_waits_for_the_check_the_delay_and_the_interval() -> None:
     """rise 2 · 1 s, preempt_delay 10 s, and 3.602 s."""
     back = HOLDER.model_copy(update={"preempt_delay_s": 10.0})
     assert returns_s(back) == pytest.approx(2 + 10 + 3 + 154 / 256)
+
+
+@pytest.mark.parametrize(
+    ("holder", "taker", "moves"),
+    [
+        ((102, -20), (101, -20), True),  # 82 against 101
+        ((102, 2), (101, 2), True),  # 102 against 103: the holder lacks its 2, the taker has its own
+        ((150, -20), (101, -20), False),  # 130 against 101: too small a weight
+        ((102, -1), (101, 0), False),  # 101 against 101: an equal priority does not preempt
+        ((254, 5), (252, 5), False),  # keepalived keeps both at 254
+        ((255, -100), (101, 0), False),  # an owner's priority stays
+        ((3, -50), (2, 0), True),  # 1 at least
+    ],
+)
+def test_a_weighted_check_moves_the_address_if_it_lowers_the_priority_enough(
+    holder: tuple[int, int], taker: tuple[int, int], moves: bool
+) -> None:
+    """keepalived.conf(5), `weight`: a tracked script with a weight changes the priority, and no more."""
+    mine, other = (HOLDER.model_copy(update={"priority": p, "check_weight": w}) for p, w in (holder, taker))
+    expected = 2.0 + other.master_down_s if moves else None
+    assert moves_s(mine, other, "kill") == (pytest.approx(expected) if moves else None)
+    assert moves_s(mine, other, None) == pytest.approx(other.master_down_s)  # a dead host says nothing
+
+
+def test_a_weighted_check_waits_for_the_delay_and_never_moves_to_nopreempt() -> None:
+    """The holder goes on announcing, so that taking the address is preemption."""
+    mine = HOLDER.model_copy(update={"check_weight": -20})
+    delayed = TAKER.model_copy(update={"preempt_delay_s": 5.0})
+    assert moves_s(mine, delayed, "kill") == pytest.approx(2 + 5 + TAKER.master_down_s)
+    assert moves_s(mine, TAKER.model_copy(update={"preempt": False}), "kill") is None

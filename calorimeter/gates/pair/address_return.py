@@ -51,7 +51,7 @@ def _should_return(trial: PairTrial) -> bool | None:
     mine, theirs = trial.vrrp.get(trial.holder), trial.vrrp.get(_taker(trial) or "")
     if mine is None or theirs is None:
         return None
-    return mine.preempt and mine.priority > theirs.priority
+    return mine.preempt and mine.working_priority > theirs.working_priority
 
 
 def _judged(trial: PairTrial) -> JudgementBuilder:

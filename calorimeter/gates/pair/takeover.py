@@ -86,7 +86,7 @@ def bound_s(trial: PairTrial) -> float | None:
     mine = trial.vrrp[trial.holder]
     found = [vrrp.moves_s(mine, trial.vrrp[other], trial.fault.of_proxy) for other in trial.others]
     known = [bound for bound in found if bound is not None]
-    return max(known) if len(known) == len(found) else None
+    return max(known, default=None)
 
 
 def _move(trial: PairTrial, builder: JudgementBuilder) -> None:
@@ -137,11 +137,29 @@ def _paused_s(trial: PairTrial) -> float:
 def _why(trial: PairTrial) -> str:
     """Why the address cannot move, if the settings say it."""
     settings = trial.vrrp.get(trial.holder)
-    if settings is None or trial.fault.of_proxy is None or settings.check_interval_s is not None:
+    if settings is None or trial.fault.of_proxy is None:
         return ""
+    if settings.check_interval_s is not None:
+        return _too_light(trial) if settings.failed_priority else ""
     return (
         f": keepalived of {trial.holder} does not ask whether its proxy works "
         "(`vrrp_script` and `track_script`)"
+    )
+
+
+def _too_light(trial: PairTrial) -> str:
+    """Why a failed check with a weight leaves the address where it is; empty if it does not."""
+    others = [other for other in trial.others if other in trial.vrrp]
+    if not others or bound_s(trial) is not None:
+        return ""
+    left = trial.vrrp[trial.holder].failed_priority
+    takers = ", ".join(
+        f"{other} {trial.vrrp[other].working_priority if trial.vrrp[other].preempt else '`nopreempt`'}"
+        for other in others
+    )
+    return (
+        f": a failed check (`weight`) leaves {trial.holder} the priority {left}; the address moves to a "
+        f"proxy with `preempt` and a higher one only ({takers})"
     )
 
 

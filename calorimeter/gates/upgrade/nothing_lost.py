@@ -43,7 +43,8 @@ def no_request_fails(trial: UpgradeTrial) -> Judgement:
         return inconclusive(
             f"{some(requests, 'request')}, at least {FEWEST_REQUESTS} are needed", **figures
         )
-    return passed(f"none of {requests} requests failed beyond what the procedure promises", **figures)
+    why = f"none of {requests} requests failed beyond what the procedure promises"
+    return passed(f"{why}{trial.unseen}", **figures)
 
 
 def no_stack_is_lost(trial: UpgradeTrial) -> Judgement:
@@ -70,7 +71,8 @@ def no_stack_is_lost(trial: UpgradeTrial) -> Judgement:
         return inconclusive(
             f"{some(trial.accepted, 'stack')} accepted, at least {FEWEST_STACKS} are needed", **figures
         )
-    return passed(f"all {trial.accepted} stacks that were accepted became final, none failed", **figures)
+    why = f"all {trial.accepted} stacks that were accepted became final, none failed"
+    return passed(f"{why}{trial.unseen}", **figures)
 
 
 def each_serves_the_other(trial: UpgradeTrial) -> Judgement:

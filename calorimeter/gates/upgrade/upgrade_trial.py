@@ -67,6 +67,12 @@ class UpgradeTrial(Model):
             why = f": {broken.why}" if broken.why else ""
             yield f"the upgrade ended with {broken.planned} ({broken.end or 'interrupted'}{why})"
 
+    @property
+    def unseen(self) -> str:
+        """A clause on the steps that another run holds, which is to be judged, too; empty without them."""
+        earlier = self.record.continues
+        return f"; the steps before these are judged in {earlier}" if earlier else ""
+
     def figures(self) -> dict[str, Figure]:
         """The figures of every verdict."""
         return {

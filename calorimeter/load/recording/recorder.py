@@ -76,6 +76,10 @@ class SegmentWriter:
         self._thread = ThreadPool(1)
         self.failed = False
 
+    def in_thread(self, call: Callable[[], object]) -> None:
+        """Call something in the thread that writes, without waiting for it."""
+        self._thread.spawn(call)
+
     def write(self, table: Callable[[], pa.Table]) -> None:
         """Build and write one segment. Only the calling greenlet waits."""
         if self.failed:
@@ -109,7 +113,7 @@ class SampleRecorder:
     """Records the samples of one worker (`calorimeter.core.recorded.samples.SAMPLE`)."""
 
     def __init__(self, folder: Path, worker: str, on_failure: Callable[[str], None]) -> None:
-        self._segments = SegmentWriter(folder, worker, on_failure)
+        self.segments = SegmentWriter(folder, worker, on_failure)
         self._codes = {name: DictionaryCodes() for name in _NAMES}
         self._api, self._operation, self._error, self._source, self._phase = self._codes.values()
         self._waiting: Queue[tuple[bytearray, list[bytes]] | None] = Queue()
@@ -168,7 +172,7 @@ class SampleRecorder:
         self.flush()
         self._waiting.put(None)
         self._writer.join()
-        self._segments.close()
+        self.segments.close()
 
     def flush(self) -> None:
         """Hand the buffered rows to the writer. Never waits."""
@@ -183,7 +187,7 @@ class SampleRecorder:
         if self.observe is not None:
             self.observe(records, self._codes)
         if self._waiting.qsize() >= MAX_WAITING:
-            self._segments.fail(f"samples: the disk is too slow, {MAX_WAITING} segments wait to be written")
+            self.segments.fail(f"samples: the disk is too slow, {MAX_WAITING} segments wait to be written")
         else:
             self._waiting.put((rows, ids))
 
@@ -205,7 +209,7 @@ class SampleRecorder:
                 return
             rows, ids = batch
             names = {name: list(codes) for name, codes in self._codes.items()}
-            self._segments.write(partial(_samples_table, rows, ids, names))
+            self.segments.write(partial(_samples_table, rows, ids, names))
 
 
 @dataclass(slots=True)
@@ -243,7 +247,7 @@ class LedgerRecorder:
     def __init__(
         self, folder: Path, worker: str, on_failure: Callable[[str], None], schema: pa.Schema = LEDGER
     ) -> None:
-        self._segments = SegmentWriter(folder, worker, on_failure)
+        self.segments = SegmentWriter(folder, worker, on_failure)
         self._schema = schema
         self._rows: list[LedgerRow | ActionRow] = []
         self._closed = Event()
@@ -257,7 +261,7 @@ class LedgerRecorder:
         """Write the remaining rows and join the segments."""
         self._closed.set()
         self._writer.join()
-        self._segments.close()
+        self.segments.close()
 
     def _write_until_closed(self) -> None:
         closed = False
@@ -265,7 +269,7 @@ class LedgerRecorder:
             closed = self._closed.wait(timeout=FLUSH_S)
             rows, self._rows = self._rows, []
             if rows:
-                self._segments.write(partial(_ledger_table, rows, self._schema))
+                self.segments.write(partial(_ledger_table, rows, self._schema))
 
 
 def _samples_table(rows: bytearray, ids: list[bytes], names: dict[str, list[str]]) -> pa.Table:

@@ -17,7 +17,13 @@ import numpy.ma  # `np.quantile` would import it in the first window
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded.load_generator import GeneratorWindow, allowed_lag_s, bottleneck
+from calorimeter.core.host.precedence import LOOP, Precedence
+from calorimeter.core.recorded.load_generator import (
+    MOST_CPU_SHARE,
+    GeneratorWindow,
+    allowed_lag_s,
+    bottleneck,
+)
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http import client
 from calorimeter.load.recording.histogram import Histogram
@@ -46,7 +52,11 @@ def lateness(late_ns: int) -> list[int]:
 
 
 class GeneratorMonitor:
-    """Measures one worker in windows of a second, from the start of its load to `close`."""
+    """Measures one worker in windows of a second, from the start of its load to `close`.
+
+    Until then this process runs before others on its machine, unless it uses more of its core than a
+    generator may, or than leaves half of the machine to others: it must not starve what it measures.
+    """
 
     def __init__(
         self,
@@ -56,6 +66,7 @@ class GeneratorMonitor:
         responses: Histogram,
         users: Callable[[], int],
         on_failure: Callable[[str], None],
+        precedence: Precedence,
     ) -> None:
         self._path = run / "watch" / "generator.jsonl"
         self._worker = worker
@@ -63,6 +74,7 @@ class GeneratorMonitor:
         self._responses = responses
         self._users = users
         self._on_failure = on_failure
+        self._precedence = precedence
         self.all_responses = Histogram()
         """All responses so far."""
         self.unreported = Histogram()
@@ -75,6 +87,7 @@ class GeneratorMonitor:
         self._timer.start(self._tick)
         self._before = self._counters()
         self._greenlet = gevent.spawn(self._measure)
+        precedence.take(LOOP)
 
     def about(self) -> dict[str, Any]:
         """This worker's entry in run.json."""
@@ -87,6 +100,7 @@ class GeneratorMonitor:
             "dropped": arrivals.drops if arrivals else None,
             "windows": self._windows,
             "invalid_windows": self._invalid,
+            "scheduling": str(self._precedence),
         }
 
     def close(self) -> None:
@@ -94,6 +108,7 @@ class GeneratorMonitor:
         self._greenlet.kill()
         self._timer.close()
         self._window()
+        self._precedence.give_back()
 
     def _tick(self) -> None:
         now = time.monotonic_ns()
@@ -149,6 +164,8 @@ class GeneratorMonitor:
             connections=now[2] - before[2],
         )
         why_invalid = bottleneck(window)
+        if window.cpu_share > min(MOST_CPU_SHARE, self._precedence.most_share):
+            self._precedence.give_back(f"after a second with {window.cpu_share:.0%} of its core")
         self._windows += 1
         self._most_users = max(self._most_users, window.users)
         self._invalid += bool(why_invalid)

@@ -27,6 +27,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
+from calorimeter.core.host.precedence import Precedence
 from calorimeter.core.recorded import objective_test
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.recording.histogram import Histogram
@@ -192,7 +193,9 @@ class Lifecycle:
                 clean_stop=False,
             )
             tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)
-            self._watch = WatchProcess(self._run.path, session.deployment.path)
+            self._watch = WatchProcess(
+                *(self._run.path, session.deployment.path), first=not options.usual_priority
+            )
             self._watch.await_first()
             self._objectives = ObjectiveWatch(session.scenario) if options.abort_on_objective else None
             if self._master is None:
@@ -331,19 +334,16 @@ class Lifecycle:
     def _begin(self, run: Path, worker: int = 0, of: int = 1, *, counting: bool = False) -> None:
         session, name = self._session, workers.name_of(worker)
         freeze_garbage()
-        recorders = Recorders(run, name, self.abort)
+        first = Precedence(not self._environment.parsed_options.usual_priority, of)
+        recorders = Recorders(run, name, self.abort, first)
         session.begin(recorders, worker=worker, workers=of)
         self._counts = ObjectiveCounts(session) if counting else None
         recorders.samples.observe = self._counts.add if self._counts else None
         if session.scenario.rates:
             session.arrivals = open_arrivals(session, DropRecorder(self._environment, session).record)
         self._monitor = GeneratorMonitor(
-            run,
-            name,
-            session.arrivals,
-            recorders.samples.responses,
-            lambda: self._runner.user_count,
-            self.abort,
+            *(run, name, session.arrivals, recorders.samples.responses),
+            *(lambda: self._runner.user_count, self.abort, first),
         )
 
     def _begin_arrivals(self, at_ns: int) -> None:

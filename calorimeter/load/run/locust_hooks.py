@@ -89,6 +89,11 @@ def add_arguments(parser: Any) -> None:
         action="store_true",
         help="end the load, with exit status 1, when an objective can no longer be believed to hold",
     )
+    group.add_argument(
+        "--usual-priority",
+        action="store_true",
+        help="keep the usual priority (default: the generating processes run before others, if permitted)",
+    )
     group.add_argument("--progress", action="store_true", help="print a progress line every few seconds")
     _bound(parser)
     # Options that `calorimeter run` passes; Locust's own --run-time takes only whole seconds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from gevent.event import Event
@@ -12,6 +13,7 @@ from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.host.precedence import WRITER, Precedence
 from calorimeter.core.recorded.samples import ACTION
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.apis.quota import Quota
@@ -38,15 +40,24 @@ class ApiUnderLoad:
 
 
 class Recorders:
-    """The recorders of one worker of one run."""
+    """The recorders of one worker of one run; their threads have the process's precedence."""
 
-    def __init__(self, run: Path, worker: str, on_failure: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        run: Path,
+        worker: str,
+        on_failure: Callable[[str], None],
+        precedence: Precedence | None = None,
+    ) -> None:
         for kind in ("samples", "ledger", "actions"):
             files.make_folder(run / kind)
         self.run = run
         self.samples = SampleRecorder(run / "samples", worker, on_failure)
         self.ledger = LedgerRecorder(run / "ledger", worker, on_failure)
         self.actions = LedgerRecorder(run / "actions", worker, on_failure, ACTION)
+        if precedence is not None:
+            for recorder in (self.samples, self.ledger, self.actions):
+                recorder.segments.in_thread(partial(precedence.take, WRITER))
 
     def close(self) -> None:
         """Write all rows to disk. Nothing may be recorded after this call."""

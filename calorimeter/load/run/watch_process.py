@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,17 @@ END_S = 15.0
 """The time for the process to end after its standard input closes; then it is killed."""
 
 
-class WatchProcess:
-    """`calorimeter watch RUN` as a child process. It ends when its standard input closes."""
+NICENESS = -5
+"""Of a watch that runs first: it polls once a second, and a late poll is of another second."""
 
-    def __init__(self, run: Path, deployment: Path) -> None:
+
+class WatchProcess:
+    """`calorimeter watch RUN` as a child process. It ends when its standard input closes.
+
+    `first`: before other processes of this machine, where that is permitted.
+    """
+
+    def __init__(self, run: Path, deployment: Path, first: bool = False) -> None:
         self._folder = run / "watch"
         self._log = self._folder / "watch.log"
         command = [sys.executable, "-m", "calorimeter", "watch", str(run), "--deployment", str(deployment)]
@@ -36,6 +44,9 @@ class WatchProcess:
                 stderr=errors,
                 start_new_session=True,  # Ctrl-C ends the load; the watch ends after it
             )
+        if first:
+            with contextlib.suppress(OSError):  # not permitted, or ended
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
 
     def await_first(self) -> None:
         """Wait until the first record is written, the process has ended, or BEGIN_S has passed."""

@@ -120,6 +120,7 @@ class WorkerSummary(Model):
     dropped: Number | None = None
     windows: Number = 0
     invalid_windows: Number = 0
+    scheduling: Text = ""
     sent_bytes: Number | None = None
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.pair.pair_trial import PairTrial, PairTrials
 from calorimeter.gates.pair.takeover import address_moves_in_time
-from tests.gates.pair.pair_trials import STAYS, at, attempt, fault, holding, served, steady, trial, trials
+from tests.gates.pair.pair_trials import (
+    BACK,
+    STAYS,
+    at,
+    attempt,
+    fault,
+    holding,
+    served,
+    steady,
+    trial,
+    trials,
+)
 
 
 def judged(*given: PairTrial) -> Judgement:
@@ -60,6 +71,20 @@ def test_a_fault_takes_effect_when_the_answers_end() -> None:
     dying = (*steady(5, 10.3), *steady(10.3, 13, 0), *steady(13, 32))
     judgement = judged(trial(fault=long, attempts=dying))
     assert judgement.figures["host_unreachable_moved_s"] == 2.75
+
+
+def test_a_weight_that_is_too_small_is_named() -> None:
+    """p1 keeps 102 − 1 = 101, which is not below p2's 101; with 20 the address moves."""
+    for weight, moves in ((-1, False), (-20, True)):
+        weighted = {name: each.model_copy(update={"check_weight": weight}) for name, each in BACK.items()}
+        killed = trial(moved=13.5 if moves else None, vrrp=weighted, fault=fault("proxy", "kill"))
+        judgement = judged(killed)
+        assert judgement.outcome is (Outcome.PASS if moves else Outcome.FAIL), judgement.why
+        named = (
+            "a failed check (`weight`) leaves p1 the priority 101; the address moves to a proxy with "
+            "`preempt` and a higher one only (p2 101)"
+        )
+        assert (named in judgement.why) is not moves
 
 
 def test_an_address_that_does_not_move_fails_with_the_reason() -> None:

@@ -61,6 +61,7 @@ def trial(steps: tuple[StepRequests, ...] = STEPS, **more: Any) -> UpgradeTrial:
         whole=more.pop("whole", True),
         lost=more.pop("lost", ()),
         crossed=more.pop("crossed", BOTH_WAYS),
+        continues=more.pop("continues", ""),
     )  # fmt: skip
     fields = {"before": 50, "failed_before": 0, "accepted": 200, "complete": 200, "failed": 0}
     return UpgradeTrial.model_validate({**fields, **more, "record": record, "steps": steps})
@@ -78,6 +79,16 @@ def test_u1_passes_without_a_failed_request() -> None:
     found = no_request_fails(trial((requests(1, "stop", failed=3), requests(2, "start"))))
     assert (found.outcome, found.figures["failed"]) == (Outcome.PASS, 3)
     assert found.why == "none of 200 requests failed beyond what the procedure promises"
+
+
+def test_a_run_that_goes_on_names_the_run_with_the_steps_before() -> None:
+    """Its own requests and stacks say nothing about those steps."""
+    resumed = trial(continues="20261201T010203Z-upgrade-1a2b")
+    for check in (no_request_fails, no_stack_is_lost):
+        found = check(resumed)
+        assert found.outcome is Outcome.PASS
+        named = "; the steps before these are judged in 20261201T010203Z-upgrade-1a2b"
+        assert found.why.endswith(named)
 
 
 def test_u1_fails_and_names_the_step() -> None:

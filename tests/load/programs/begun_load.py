@@ -58,7 +58,13 @@ def attach(environment: Environment, runs: Path) -> None:
     """Attach a load to a Locust environment, as the locustfile does."""
     environment.parsed_options = SimpleNamespace(
         **dict.fromkeys(("num_users", "spawn_rate", "run_time", "processes")),
-        **{"of_command": "", "progress": False, "with_parent": False, "abort_on_objective": False},
+        **{
+            "of_command": "",
+            "progress": False,
+            "with_parent": False,
+            "abort_on_objective": False,
+            "usual_priority": False,
+        },
     )
     login = SimpleNamespace(verify=True)
     token: Any = SimpleNamespace(start_renewing=lambda: None, login=login)

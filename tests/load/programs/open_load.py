@@ -6,6 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from calorimeter.core.host.precedence import Precedence
 from calorimeter.core.recorded.load_generator import windows
 from calorimeter.load.run.generator_monitor import GeneratorMonitor
 from tests.bench.contender import (
@@ -40,6 +41,7 @@ monitor = GeneratorMonitor(
     shared.recorders.samples.responses,
     lambda: runner.user_count,
     print,
+    Precedence(wanted=False),
 )
 runner.start(5, 5)
 while runner.user_count < 5:

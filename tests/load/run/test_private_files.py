@@ -100,8 +100,8 @@ def test_a_full_disk_costs_no_earlier_sample(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     for _ in range(3):
-        samples._segments.write(lambda: recorder._ledger_table([], recorder.LEDGER))
-    samples._segments.close()
+        samples.segments.write(lambda: recorder._ledger_table([], recorder.LEDGER))
+    samples.segments.close()
     assert lines == [f"{tmp_path}/worker-00-00002.parquet: cannot be written (No space left on device)"]
     assert [file.name for file in tmp_path.iterdir()] == ["worker-00-00001.parquet"]
     with pq.ParquetFile(tmp_path / "worker-00-00001.parquet") as kept:
@@ -114,7 +114,7 @@ def test_segments_that_cannot_be_joined_stay(tmp_path: Path, monkeypatch: pytest
     ledger = LedgerRecorder(tmp_path, "worker-00", lines.append)
     for number in (1, 2):
         row = LedgerRow(f"id-{number}", "name", "rest", "req", 1, 2)
-        ledger._segments.write(lambda row=row: recorder._ledger_table([row], recorder.LEDGER))  # type: ignore[misc]
+        ledger.segments.write(lambda row=row: recorder._ledger_table([row], recorder.LEDGER))  # type: ignore[misc]
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "no space")
