@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -92,9 +93,8 @@ def _measured(
     say(f"  {time.monotonic() - began:5.1f} s  start-up and memory read; loads follow")
     loads = []
     for load in ROUND_LOADS:
-        words = load_process.words_of(
-            str(load.scenario), file, runs, rate_per_s=rate_per_s if load is EQUAL else None
-        )
+        rate, users = (rate_per_s, in_flight(rate_per_s)) if load is EQUAL else (None, None)
+        words = load_process.words_of(str(load.scenario), file, runs, rate_per_s=rate, users=users)
         loads.append(measured_load(RunDir.open(load_process.load(words)), load))
         say(f"  {time.monotonic() - began:5.1f} s  {load.name}: {loads[-1].done} × {load.unit}")
     found = status.status(name)
@@ -111,6 +111,14 @@ def _measured(
         "loads": tuple(loads),
         "engines": engines,
     }
+
+
+def in_flight(rate_per_s: float) -> int:
+    """The most requests in flight at a rate: those of a second, four at least.
+
+    Each has a stack of its own, and lists take longer the more stacks there are.
+    """
+    return max(4, math.ceil(rate_per_s))
 
 
 def _started_again(name: str, part: str) -> float:
