@@ -33,6 +33,8 @@ RATE_PER_S = 16.0
               help="Arrivals per second of the load that is equal for all sides.")  # fmt: skip
 @click.option("--within", type=DurationParam(bounds.TIME_LIMIT), default="2h", show_default=True,
               help="Time limit: a round that would not end in time is not begun.")  # fmt: skip
+@click.option("--again", is_flag=True,
+              help="Measure rounds again in which the generator was the bottleneck of a load.")  # fmt: skip
 @click.option("--name", default="releases", show_default=True,
               help="Name of the lab; one of this name is taken down.")  # fmt: skip
 @click.option("--plan", "only_plan", is_flag=True, help="Print what is planned and what remains only.")
@@ -42,6 +44,7 @@ def releases(
     sides: tuple[str, ...],
     rate: float,
     within: float,
+    again: bool,
     name: str,
     only_plan: bool,
 ) -> int:
@@ -63,11 +66,12 @@ def releases(
     chosen = release_sides.chosen(sides)
     result = study.begun(folder, chosen, rounds, rate)
     if only_plan:
-        _show_plan(study.plan(chosen, result), study.expected_s(result))
+        _show_plan(study.plan(chosen, result, again=again), study.expected_s(result))
         return 0
     measure = partial(_measured, name=name, folder=folder, rate_per_s=rate)
     with lock.held(folder, 0, str(folder)):
-        for found in study.run(folder, result, chosen, measure, _say, within):
+        result = study.begun(folder, chosen, rounds, rate)  # another process may have measured until now
+        for found in study.run(folder, result, chosen, measure, _say, within, again=again):
             result = found
             _write_page(folder, result)
     _write_page(folder, result)

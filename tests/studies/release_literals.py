@@ -18,7 +18,7 @@ def a_round(side: str, turn: int, slow: float = 1.0, *, late: bool = False) -> R
     factor = slow * (1 + (turn - 1) / 1000)
     used = tuple(
         {"kind": kind, "processes": 1, "cpu_s": seconds * factor}
-        for kind, seconds in (("rest", 2.0), ("engine", 4.0), ("mariadb", 1.0), (MACHINE, 19.0))
+        for kind, seconds in (("rest", 2.0), ("engine", 4.0), ("memcached", 1.0), (MACHINE, 19.0))
     )
     load: dict[str, Any] = {
         "window_s": 10.0,

@@ -20,8 +20,9 @@ COMPONENTS = {
     "rabbitmq": "broker",
     "proxy": "proxy",
     "mariadb": "database",
+    "keystone": "Keystone",
 }
-"""Kind of part → what the page calls it. Keystone and memcached count in the sum of all parts only."""
+"""Kind of part → what the page calls it. Others, such as memcached, count in the sum of all parts only."""
 
 ALL = "all parts"
 MIB = 2**20

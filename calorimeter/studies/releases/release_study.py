@@ -77,9 +77,14 @@ def _here() -> Circumstances:
     )
 
 
-def plan(sides: Sequence[ReleaseSide], result: ReleasesResult) -> list[PlannedRound]:
-    """All rounds in their order: each side once per turn, so that drift affects all sides alike."""
-    recorded = {(each.turn, each.side) for each in result.rounds}
+def plan(
+    sides: Sequence[ReleaseSide], result: ReleasesResult, *, again: bool = False
+) -> list[PlannedRound]:
+    """All rounds in their order: each side once per turn, so that drift affects all sides alike.
+
+    With `again`, those with a load whose generator was the bottleneck count as not recorded.
+    """
+    recorded = {(each.turn, each.side) for each in result.rounds if not (again and each.spoilt)}
     return [
         PlannedRound(turn, side, (turn, side.name) in recorded)
         for turn, side in interleaved_runs.in_turn(sides, result.asked.rounds)
@@ -106,6 +111,8 @@ def run(
     measure: Measure,
     say: Say,
     within_s: float,
+    *,
+    again: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[ReleasesResult]:
     """Measure and record the rounds that are missing; all that is recorded, after each.
@@ -115,7 +122,7 @@ def run(
     until_s = clock() + within_s
     files.make_folder(folder)
     release_rounds.write_asked(folder, result.asked)
-    planned = plan(sides, result)
+    planned = plan(sides, result, again=again)
     say(sentence(planned, expected_s(result)))
     for number, each in enumerate(planned, 1):
         if each.recorded:
