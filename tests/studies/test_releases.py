@@ -276,6 +276,7 @@ def test_the_page_is_made_from_the_rounds_alone(tmp_path: Path) -> None:
     assert published.is_study(tmp_path)
     made = published.made(tmp_path)
     assert made == release_page.files(found)
+    assert {"figures/24-eventlet-to-27.svg", "figures/24-eventlet-to-27.png"} <= set(made)
     page = made["report.md"].decode()
     assert "10 of 10 rounds" in page
     assert "no detectable difference" in page
@@ -290,10 +291,26 @@ def test_the_page_is_made_from_the_rounds_alone(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_page_of_no_round_and_of_late_generators() -> None:
     """It says what is missing."""
+    few = release_page.files(result(rounds=4))
+    assert "| too few rounds: 4 and 4 |" in few["report.md"].decode()
+    assert not any(name.startswith("figures/") for name in few)
     none = result().model_copy(update={"rounds": ()})
     assert "0 of 10 rounds" in release_page.files(none)["report.md"].decode()
     late = release_page.files(result(late=True))["report.md"].decode()
     assert "In 10 of 10 rounds the generator was the bottleneck" in late
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extreme", [0.0, 5e-324, 1e-300, 1e9])
+def test_damaged_numbers_make_a_page(extreme: float) -> None:
+    """Whatever a file may hold: no division by almost nothing, no text of hundreds of digits."""
+    found = result()
+    changed = found.rounds[0].model_copy(update={"idle_s": extreme, "start_s": {"rest": extreme}})
+    loads = tuple(each.model_copy(update={"window_s": extreme}) for each in changed.loads)
+    rounds = (changed.model_copy(update={"loads": loads}), *found.rounds[1:])
+    page = release_page.files(found.model_copy(update={"rounds": rounds}))["report.md"].decode()
+    assert "inf" not in page.split("## Environment")[0]
+    assert max(len(cell) for line in page.splitlines() if line[:1] == "|" for cell in line.split("|")) < 200
 
 
 # Command line

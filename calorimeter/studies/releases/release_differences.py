@@ -27,6 +27,9 @@ COMPONENTS = {
 ALL = "all parts"
 MIB = 2**20
 
+SHORTEST_S = 0.1
+"""The shortest time by which anything is divided; a round has 5 s and more."""
+
 MORE, SLOWER, FEWER = ("more", "less"), ("slower", "faster"), ("more", "fewer")
 """What a larger and a smaller figure of the right side is called."""
 
@@ -89,7 +92,7 @@ def figures(each: ReleaseRound) -> Iterator[tuple[Measured, float]]:
         yield from _of_load(load, units.get(load.load, load.load))
     yield from _memory_and_start(each)
     for kind, name, used in _components(each.idle_used):
-        if each.idle_s > 0:
+        if each.idle_s >= SHORTEST_S:
             main = kind == ALL
             yield (
                 Measured("Processor time without load", name, "ms per s", main=main),
@@ -108,7 +111,7 @@ def _of_load(load: MeasuredLoad, unit: str) -> Iterator[tuple[Measured, float]]:
                 Measured(f"Processor time per {unit}", name, "ms", main=kind == ALL),
                 1e3 * used / load.done,
             )
-    if load.generator.outcome is Outcome.FAIL or load.window_s <= 0:
+    if load.generator.outcome is Outcome.FAIL or load.window_s < SHORTEST_S:
         return
     if load.load == EQUAL.name:
         for name, value in sorted(load.response_ms.items()):

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
 from calorimeter.core.recorded.baseline import percent
+from calorimeter.core.statistics import Difference, Floats
 from calorimeter.report.figures import forest
 from calorimeter.report.tables import csv_file
 from calorimeter.studies import study_page
@@ -27,9 +29,9 @@ ROUND_HEADINGS = (
 )
 
 LEAD = (
-    ("Processor time per stack created and deleted", differences.ALL),
+    ("Processor time per stack", differences.ALL),
     ("Response time at equal load", "all p50"),
-    ("Throughput of 4 users", "stack created and deleted"),
+    ("Throughput of 4 users", "stack"),
     ("Memory, idle", "one engine"),
 )
 """The figures of the first lines, by group and name."""
@@ -80,7 +82,7 @@ def _value(measured: Measured, value: float) -> str:
     """A value with three digits and its unit."""
     if math.isnan(value):
         return "–"
-    digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    digits = 0 if value == 0 else min(6, max(0, 2 - math.floor(math.log10(abs(value)))))
     number = f"{value:.0f}" if measured.unit.startswith("of ") else f"{value:.{digits}f}"
     return f"{number} {measured.unit}"
 
@@ -113,23 +115,55 @@ def _difference(row: ReleaseRow) -> tuple[str, str]:
     return percent(found.relative), p
 
 
+SHORT = (
+    ("Processor time without load", "CPU without load"),
+    ("Processor time per ", "CPU per "),
+    ("Response time at equal load", "response"),
+    ("Throughput of 4 users", "throughput"),
+    ("Memory, ", "memory, "),
+    ("Start until it serves", "start"),
+)
+"""How groups of figures begin, and what a drawing calls them."""
+
+
+def _short(measured: Measured) -> str:
+    """A name of a figure that leaves room for the drawing."""
+    group = next(
+        (measured.group.replace(long, short) for long, short in SHORT if measured.group.startswith(long)),
+        measured.group,
+    )
+    name = measured.name.removeprefix("all ").removeprefix("one ")
+    return group if measured.name == differences.ALL else f"{group}: {name}"
+
+
+MOST_DRAWN = 100.0
+"""The largest relative difference that is drawn: beside a larger one no other could be seen."""
+
+
+def _bounds(found: Difference) -> Floats:
+    return np.array([found.relative.low, found.relative.estimate, found.relative.high])
+
+
 def _figure(pair: Pair, rows: Sequence[ReleaseRow]) -> StudyFigure | None:
     shown = [
         {
-            "name": f"{row.measured.group}: {row.measured.name}",
+            "name": _short(row.measured),
             "difference": row.found.relative.estimate,
             "low": row.found.relative.low,
             "high": row.found.relative.high,
             "detected": row.detected,
         }
         for row in rows
-        if row.measured.main and row.found is not None and math.isfinite(row.found.relative.estimate)
+        if row.measured.main
+        and row.enough
+        and row.found is not None
+        and (np.abs(_bounds(row.found)) <= MOST_DRAWN).all()  # False for NaN
     ]
     if not shown:
         return None
     caption = (
         f"From {pair[0]} to {pair[1]}: the relative difference of each figure with its interval (99 %). "
-        "Filled: the sides differ; hollow: no detectable difference, or too few rounds."
+        "Filled: the sides differ; hollow: no detectable difference; without those of too few rounds."
     )
     frame = pd.DataFrame(shown)
     return StudyFigure(f"{pair[0]}-to-{pair[1]}", caption, partial(forest.forest, frame))
@@ -211,10 +245,11 @@ def notes(result: ReleasesResult, compared: dict[Pair, list[ReleaseRow]]) -> Ite
     )
     yield (
         "Processor time is that of all processes of the parts in the measured part, user and system, "
-        "by request answered as expected or stack completed; what a part uses without load is not "
-        "subtracted. The kernel counts it in steps of 10 ms. Throughput is that of a closed load, not "
-        "of the same objectives: a search of the capacity takes more than five minutes a round. It "
-        "includes the time until a user sees that a stack is complete (polled every 0.5 s)."
+        "by request answered as expected, or by stack that was made and deleted. What a part uses "
+        "without load is not subtracted. The kernel counts it in steps of 10 ms. Throughput is that "
+        "of a closed load, not of the same objectives: a search of the capacity takes more than five "
+        "minutes a round. It includes the time until a user sees that a stack is complete (polled "
+        "every 0.5 s)."
     )
     yield (
         "Memory is the proportional set size of all processes of one part, in the mean of the parts "

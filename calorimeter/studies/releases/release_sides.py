@@ -61,10 +61,10 @@ class RoundLoad(NamedTuple):
 
 
 EQUAL, LISTS, SHOWS, STACKS = (
-    RoundLoad("equal-load", "request of the mix", 80.0),
+    RoundLoad("equal-load", "request", 80.0),
     RoundLoad("closed-list", "list", 18.0),
     RoundLoad("closed-show", "show", 20.0),
-    RoundLoad("closed-stacks", "stack created and deleted", 38.0),
+    RoundLoad("closed-stacks", "stack", 38.0),
 )
 ROUND_LOADS = (EQUAL, LISTS, SHOWS, STACKS)
 
