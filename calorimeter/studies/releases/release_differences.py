@@ -27,6 +27,9 @@ COMPONENTS = {
 ALL = "all parts"
 MIB = 2**20
 
+LEAST = 1e-9
+"""Less than this is 0: the clocks of no machine show it, and its reciprocal may be no number."""
+
 SHORTEST_S = 0.1
 """The shortest time by which anything is divided; a round has 5 s and more."""
 
@@ -149,7 +152,7 @@ def values(rounds: Iterable[ReleaseRound]) -> Values:
     found: dict[Measured, list[float]] = {}
     for each in rounds:
         for measured, value in figures(each):
-            found.setdefault(measured, []).append(value)
+            found.setdefault(measured, []).append(value if value >= LEAST else 0.0)
     return {measured: tuple(some) for measured, some in found.items()}
 
 

@@ -110,6 +110,8 @@ def _difference(row: ReleaseRow) -> tuple[str, str]:
     estimate = found.relative.estimate
     if math.isnan(estimate):
         return "–", p
+    if not abs(estimate) <= MOST_SHOWN or abs(found.relative.high) > MOST_SHOWN:
+        return f"above {MOST_SHOWN * 100:,.0f} %", p
     if math.isnan(found.relative.low):  # too few values for bounds
         return f"{100 * estimate:+.1f} %".replace("-", "−"), p
     return percent(found.relative), p
@@ -136,8 +138,8 @@ def _short(measured: Measured) -> str:
     return group if measured.name == differences.ALL else f"{group}: {name}"
 
 
-MOST_DRAWN = 100.0
-"""The largest relative difference that is drawn: beside a larger one no other could be seen."""
+MOST_SHOWN = 100.0
+"""The largest relative difference that is shown: beside a larger one no other could be seen."""
 
 
 def _bounds(found: Difference) -> Floats:
@@ -157,7 +159,7 @@ def _figure(pair: Pair, rows: Sequence[ReleaseRow]) -> StudyFigure | None:
         if row.measured.main
         and row.enough
         and row.found is not None
-        and (np.abs(_bounds(row.found)) <= MOST_DRAWN).all()  # False for NaN
+        and (np.abs(_bounds(row.found)) <= MOST_SHOWN).all()  # False for NaN
     ]
     if not shown:
         return None
