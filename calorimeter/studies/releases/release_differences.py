@@ -114,6 +114,9 @@ def _of_load(load: MeasuredLoad, unit: str) -> Iterator[tuple[Measured, float]]:
                 Measured(f"Processor time per {unit}", name, "ms", main=kind == ALL),
                 1e3 * used / load.done,
             )
+    if load.load == EQUAL.name and load.requests:
+        share = 100 * load.failed / load.requests
+        yield Measured("Failed or not sent at equal load", "all", "%"), share
     if load.generator.outcome is Outcome.FAIL or load.window_s < SHORTEST_S:
         return
     if load.load == EQUAL.name:

@@ -56,13 +56,15 @@ PERCENTS = {"p50": 50.0, "p99": 99.0}
 def measured_round(
     side: ReleaseSide, turn: int, name: str, runs: Path, rate_per_s: float, say: Callable[[str], object]
 ) -> ReleaseRound:
-    """Measure one round on a lab of its own, called `name`; a lab of that name is taken down first.
+    """Measure one round on a lab of its own, called `name`; a lab of that name, and a load of a study
+    that was killed, are ended first.
 
     Raises `InputError` if the lab or a load fails, `EvidenceUnavailable` if something cannot be seen. The
     lab is taken down in any case.
     """
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     load_average = os.getloadavg()[0]
+    load_process.end_orphans(runs)
     lab("down", "--name", name)
     try:
         lab("up", "--name", name, *side.words)
