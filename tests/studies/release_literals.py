@@ -63,7 +63,11 @@ def a_round(side: str, turn: int, slow: float = 1.0, *, late: bool = False) -> R
 def asked(rounds: int, sides: tuple[ReleaseSide, ...] = (OLD, NEW)) -> AskedReleases:
     """What was asked for: two sides at 16 arrivals a second."""
     return AskedReleases(
-        sides={side.name: side.words for side in sides}, rounds=rounds, rate_per_s=16.0, circumstances=WHERE
+        sides={side.name: side.words for side in sides},
+        rounds=rounds,
+        rate_per_s=16.0,
+        loads={"equal-load": "0123"},
+        circumstances=WHERE,
     )
 
 

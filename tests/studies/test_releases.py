@@ -27,6 +27,7 @@ from calorimeter.studies.releases.release_sides import ReleaseSide
 from calorimeter.studies.upgrade.upgrade_trace import VhostMessages
 from calorimeter.workload import catalogue
 from tests.studies.release_literals import NEW, OLD, a_round, asked, result
+from tests.studies.results import WHERE
 
 # Figures of a round
 
@@ -239,10 +240,16 @@ def test_rounds_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     now = asked(5)
     with pytest.raises(InputError, match="holds rounds at 16 requests/s"):
         release_study.refuse_other(tmp_path, asked(5), now.model_copy(update={"rate_per_s": 8.0}))
+    with pytest.raises(InputError, match="another version's loads"):
+        release_study.refuse_other(tmp_path, asked(5), now.model_copy(update={"loads": {}}))
     with pytest.raises(InputError, match="holds rounds of 24-eventlet, 27"):
         release_study.refuse_other(tmp_path, asked(5), asked(5, release_sides.SIDES))
+    elsewhere = {**WHERE.environment, "cpu": "Another processor"}
+    moved = now.model_copy(update={"circumstances": WHERE.model_copy(update={"environment": elsewhere})})
     with pytest.raises(InputError, match="of another machine"):
-        release_study.begun(tmp_path, (OLD, NEW), 5, 16.0)  # not the processor of the literals
+        release_study.refuse_other(tmp_path, asked(5), moved)
+    with pytest.raises(InputError, match="holds rounds of another"):
+        release_study.begun(tmp_path, (OLD, NEW), 5, 16.0)
 
 
 # Data and page
@@ -321,7 +328,7 @@ def test_the_plan_touches_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     done = CliRunner().invoke(releases, ["--plan", "--folder", str(folder), "--rounds", "1"])
     assert done.output.splitlines()[0] == "turn 1  24-eventlet  remains"
-    assert done.output.splitlines()[-1] == "5 rounds of about 206 s: 0 recorded, 5 remain, about 17 min"
+    assert done.output.splitlines()[-1] == "5 rounds of about 210 s: 0 recorded, 5 remain, about 18 min"
     assert not folder.exists()
 
 

@@ -103,12 +103,16 @@ class ReleaseRound(Model):
 
 
 class AskedReleases(Model):
-    """releases.json: the sides (name → options of `lab up`), the rounds of each, and the machine."""
+    """releases.json: the sides (name → options of `lab up`), the rounds of each, and the machine.
+
+    `loads` has a digest of each load's scenario.
+    """
 
     schema_version: Literal[1] = SCHEMA
     sides: Annotated[dict[Name, tuple[Text, ...]], Field(min_length=2, max_length=20)]
     rounds: Annotated[int, bounds.REPEATS]
     rate_per_s: Amount
+    loads: Annotated[dict[Name, Text], Field(max_length=10)]
     circumstances: Circumstances
 
 

@@ -13,7 +13,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
 from calorimeter.core.host import environment
 from calorimeter.studies import interleaved_runs
-from calorimeter.studies.releases import release_rounds
+from calorimeter.studies.releases import release_rounds, release_sides
 from calorimeter.studies.releases.release_rounds import AskedReleases, ReleaseRound, ReleasesResult
 from calorimeter.studies.releases.release_sides import EXPECTED_S, SHAPE, ReleaseSide
 from calorimeter.studies.study_circumstances import Circumstances
@@ -44,6 +44,7 @@ def begun(folder: Path, sides: Sequence[ReleaseSide], rounds: int, rate_per_s: f
         sides={side.name: side.words for side in sides},
         rounds=rounds,
         rate_per_s=rate_per_s,
+        loads=release_sides.digests(),
         circumstances=_here(),
     )
     try:
@@ -61,6 +62,8 @@ def refuse_other(folder: Path, before: AskedReleases, now: AskedReleases) -> Non
         raise InputError(str(folder), f"holds rounds of {', '.join(before.sides)}", valid)
     if before.rate_per_s != now.rate_per_s:
         raise InputError(str(folder), f"holds rounds at {before.rate_per_s:g} requests/s", valid)
+    if before.loads != now.loads:
+        raise InputError(str(folder), "holds rounds of another version's loads", "valid: another folder")
     was, is_now = (each.circumstances.environment for each in (before, now))
     for key in SAME_MACHINE:
         if was.get(key) != is_now.get(key):
