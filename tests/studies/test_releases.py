@@ -24,6 +24,7 @@ from calorimeter.studies.releases import (
 from calorimeter.studies.releases.release_lab import memory_of
 from calorimeter.studies.releases.release_rounds import PartMemory, ReleaseRound
 from calorimeter.studies.releases.release_sides import ReleaseSide
+from calorimeter.studies.scale_result import MACHINE
 from calorimeter.studies.upgrade.upgrade_trace import VhostMessages
 from calorimeter.workload import catalogue
 from tests.studies.release_literals import NEW, OLD, a_round, asked, result
@@ -70,6 +71,18 @@ def test_a_load_without_success_has_no_cost_per_request() -> None:
     found = a_round("27", 1)
     none = found.model_copy(update={"loads": tuple(x.model_copy(update={"done": 0}) for x in found.loads)})
     assert not any(name.startswith("Processor time per") for name in _figures(none))
+
+
+def test_parts_that_used_more_than_the_machine_are_left_out() -> None:
+    """Such a count has been: each process was counted again when the clock was stepped."""
+    found = a_round("27", 1)
+    (first, *more) = found.loads
+    used = tuple(
+        each.model_copy(update={"cpu_s": 5.0}) if each.kind == MACHINE else each for each in first.used
+    )
+    figures = _figures(found.model_copy(update={"loads": (first.model_copy(update={"used": used}), *more)}))
+    assert "Processor time per request: API, ms" not in figures
+    assert "Processor time per list: API, ms" in figures
 
 
 def test_memory_is_of_one_part() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,6 +30,9 @@ MIB = 2**20
 
 LEAST = 1e-9
 """Less than this is 0: the clocks of no machine show it, and its reciprocal may be no number."""
+
+MISCOUNTED = 1.1
+"""How much more than the whole machine its parts may seem to use: they are read one after the other."""
 
 SHORTEST_S = 0.1
 """The shortest time by which anything is divided; a round has 5 s and more."""
@@ -138,8 +142,14 @@ def _memory_and_start(each: ReleaseRound) -> Iterator[tuple[Measured, float]]:
 
 
 def _components(used: Sequence[ProcessorUse]) -> Iterator[tuple[str, str, float]]:
-    """(kind, name, seconds) of each component, and of all parts of the lab together."""
-    seconds = {each.kind: each.cpu_s for each in used if each.kind != MACHINE}
+    """(kind, name, seconds) of each component, and of all parts of the lab together.
+
+    Nothing if the parts used more than the whole machine: then one of the two was miscounted.
+    """
+    seconds = {each.kind: each.cpu_s for each in used}
+    machine = seconds.pop(MACHINE, math.inf)
+    if sum(seconds.values()) > machine * MISCOUNTED:
+        return
     for kind, name in COMPONENTS.items():
         if kind in seconds:
             yield kind, name, seconds[kind]

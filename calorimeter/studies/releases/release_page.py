@@ -242,7 +242,7 @@ def notes(result: ReleasesResult, compared: dict[Pair, list[ReleaseRow]]) -> Ite
     yield (
         "Sides alternate within each turn, so that a drift of the machine affects all of them. Per "
         "round: lab up, one API and one engine killed and started again (time until they serve), 5 s "
-        f"idle, then {result.asked.rate_per_s:g} arrivals a second for 74 s at times of the same seed, "
+        f"idle, then {result.asked.rate_per_s:g} arrivals a second for 78 s at times of the same seed, "
         "then 4 users without pauses who list, show, and create and delete stacks."
     )
     yield (

@@ -63,7 +63,7 @@ class RoundLoad(NamedTuple):
 
 
 EQUAL, LISTS, SHOWS, STACKS = (
-    RoundLoad("equal-load", "request", 84.0),
+    RoundLoad("equal-load", "request", 88.0),
     RoundLoad("closed-list", "list", 18.0),
     RoundLoad("closed-show", "show", 20.0),
     RoundLoad("closed-stacks", "stack", 38.0),
