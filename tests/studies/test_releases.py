@@ -341,7 +341,7 @@ def test_the_plan_touches_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     done = CliRunner().invoke(releases, ["--plan", "--folder", str(folder), "--rounds", "1"])
     assert done.output.splitlines()[0] == "turn 1  24-eventlet  remains"
-    assert done.output.splitlines()[-1] == "5 rounds of about 210 s: 0 recorded, 5 remain, about 18 min"
+    assert done.output.splitlines()[-1] == "5 rounds of about 214 s: 0 recorded, 5 remain, about 18 min"
     assert not folder.exists()
 
 
