@@ -25,7 +25,7 @@ KEPT = f"{release_rounds.ABOUT} and its round-*.json"
 
 ROUND_HEADINGS = (
     *("turn", "side", "Heat", "began", "took", "load average", "requests", "failed"),
-    "generator was the bottleneck",
+    "late generator in",
 )
 
 LEAD = (
@@ -213,8 +213,7 @@ def _round(each: ReleaseRound) -> tuple[str, ...]:
         " to ".join(f"{value:.2f}" for value in each.load_average),
         f"{sum(load.requests for load in loads):,}",
         f"{sum(load.failed for load in loads):,}",
-        "; ".join(f"{load.load}: {load.generator.why}" for load in loads if load.load in each.spoilt)
-        or "no",
+        ", ".join(each.spoilt) or "none",
     )
 
 
@@ -248,10 +247,10 @@ def notes(result: ReleasesResult, compared: dict[Pair, list[ReleaseRow]]) -> Ite
     yield (
         "Processor time is that of all processes of the parts in the measured part, user and system, "
         "by request answered as expected, or by stack that was made and deleted. What a part uses "
-        "without load is not subtracted. The kernel counts it in steps of 10 ms. Throughput is that "
-        "of a closed load, not of the same objectives: a search of the capacity takes more than five "
-        "minutes a round. It includes the time until a user sees that a stack is complete (polled "
-        "every 0.5 s)."
+        "without load is not subtracted; where the parts seem to have used more than the whole machine, "
+        "their time is left out. The kernel counts it in steps of 10 ms. Throughput is that of a closed "
+        "load, not of the same objectives: a search of the capacity takes more than five minutes a "
+        "round. It includes the time until a user sees that a stack is complete (polled every 0.5 s)."
     )
     yield (
         "Memory is the proportional set size of all processes of one part, in the mean of the parts "
