@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from calorimeter.commands.releases import releases
 from calorimeter.core.errors import InputError
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.verdict import Outcome
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.studies import published
@@ -21,12 +23,13 @@ from calorimeter.studies.releases import (
     release_sides,
     release_study,
 )
-from calorimeter.studies.releases.release_lab import memory_of
+from calorimeter.studies.releases.release_lab import measured_load, memory_of
 from calorimeter.studies.releases.release_rounds import PartMemory, ReleaseRound
 from calorimeter.studies.releases.release_sides import ReleaseSide
 from calorimeter.studies.scale_result import MACHINE
 from calorimeter.studies.upgrade.upgrade_trace import VhostMessages
 from calorimeter.workload import catalogue
+from tests.places import CLONE
 from tests.studies.release_literals import NEW, OLD, a_round, asked, result
 from tests.studies.results import WHERE
 
@@ -96,6 +99,26 @@ def test_memory_is_of_one_part() -> None:
         PartMemory(kind="engine", parts=2, bytes=150),
         PartMemory(kind="rabbitmq", parts=1, bytes=7),
     )
+
+
+# A recorded load
+
+
+@pytest.mark.slow
+def test_a_recorded_load_is_measured() -> None:
+    """The published run of both APIs: its median of list is that of its page; a p99 needs 1,000 samples."""
+    (folder,) = (CLONE / "reports/data/rest-and-cfn").iterdir()
+    run = RunDir.open(folder)
+    equal = measured_load(run, release_sides.EQUAL)
+    assert (equal.window_s, equal.requests, equal.done, equal.failed) == (87.0, 1665, 1665, 0)
+    assert equal.response_ms == {
+        "all p50": 62.555564, "all p99": 563.814312, "list p50": 45.286971, "show p50": 28.845143,
+        "create p50": 223.70745,
+    }  # fmt: skip
+    stacks = measured_load(run, release_sides.STACKS)
+    assert (stacks.done, stacks.response_ms) == (75, {})
+    assert {each.kind: each.cpu_s for each in stacks.used}["engine"] == 45.96
+    assert equal.generator.outcome is Outcome.PASS
 
 
 # Differences
