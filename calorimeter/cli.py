@@ -66,6 +66,8 @@ GROUPS = {
             "Measure throughput against the numbers of APIs and engines, and fit a scaling law."),
     },
     "": {
+        "releases": ("calorimeter.commands.releases:releases", "releases --plan",
+            "Measure what Heat's releases cost, side by side."),
         "guide-against-correction": ("calorimeter.commands.guide_against_correction:compare",
             "guide-against-correction --servers 3",
             "Inject faults into labs behind the guide's proxy and behind corrected ones, side by side."),

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def report(run: Path | None, output: Path | None) -> None:
     """Make a page with figures and tables from RUN, the folder of a run or of a study.
 
-    `calorimeter run`, `verify`, `capacity` and `scale` write such folders (default: the newest under
-    ./runs). The command reads nothing else: the same folder gives the same bytes, on any machine. The last
-    line printed is `report: ` and the path of the page.
+    `calorimeter run`, `verify`, `capacity`, `scale` and `releases` write such folders (default: the newest
+    under ./runs). The command reads nothing else: the same folder gives the same bytes, on any machine. The
+    last line printed is `report: ` and the path of the page.
     """
     folder = run if run is not None else newest(Path("runs"))
     opened = None if published.is_study(folder) else RunDir.open(folder)

@@ -29,13 +29,18 @@ NICENESS = 5
 
 @dataclass(frozen=True, slots=True)
 class LabProcess:
-    """A running process of a lab: `name` is its command name, `state` the kernel's letter (T: stopped)."""
+    """A running process of a lab: `name` is its command name, `state` the kernel's letter (T: stopped).
+
+    `started_ticks` is when it started, in clock ticks since the machine did: a step of the system's clock
+    does not change it, unlike psutil's `create_time`.
+    """
 
     pid: int
     name: str
     session: int
     part: str
     state: str
+    started_ticks: int
 
 
 def marks(folder: Path, part: str) -> dict[str, str]:
@@ -71,7 +76,9 @@ def _process(pid: int) -> LabProcess | None:
     part = next((v.removeprefix(prefix).decode() for v in environment if v.startswith(prefix)), "")
     fields = after.split()
     name = before.partition("(")[2]
-    return None if fields[0] in "ZX" else LabProcess(pid, name, int(fields[3]), part, fields[0])
+    if fields[0] in "ZX":
+        return None
+    return LabProcess(pid, name, int(fields[3]), part, fields[0], started_ticks=int(fields[19]))
 
 
 def send(processes: Iterable[LabProcess], folder: Path, signum: signal.Signals) -> None:

@@ -28,22 +28,22 @@ class Usage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._used: dict[str, float] = {}
-        self._last: dict[tuple[int, float], float] = {}
+        self._last: dict[tuple[int, int], float] = {}
 
     def read(self) -> dict[str, Any]:
         """One poll: `t_ns`, and for each part `cpu_s` so far and `rss_bytes` now."""
         held: dict[str, int] = {}
-        now: dict[tuple[int, float], float] = {}
+        now: dict[tuple[int, int], float] = {}
         for process in processes.running(self._folder):
             with suppress(psutil.Error):
                 known = psutil.Process(process.pid)
                 times, memory = known.cpu_times(), known.memory_info()
-                key = (process.pid, known.create_time())
+                key = (process.pid, process.started_ticks)
                 now[key] = times.user + times.system
                 more = now[key] - self._last.get(key, 0.0)
                 self._used[process.part] = self._used.get(process.part, 0.0) + more
                 held[process.part] = held.get(process.part, 0) + memory.rss
-        self._last = now
+        self._last |= now  # one that cannot be read once must not count anew
         rows = [
             {"part": part, "cpu_s": round(used, 3), "rss_bytes": held.get(part, 0)}
             for part, used in sorted(self._used.items())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core import files, toml
@@ -14,6 +15,8 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.studies import load_process
 from calorimeter.workload import catalogue
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def _is_deployment(against: str) -> bool:
     return isinstance(rest, dict) and "url" in rest
 
 
-def in_turn(chosen: list[SeriesSide], repeat: int) -> Iterator[tuple[int, SeriesSide]]:
+def in_turn(chosen: Sequence[S], repeat: int) -> Iterator[tuple[int, S]]:
     """A B A B …: the number of the turn, and each side once per turn."""
     for turn in range(1, repeat + 1):
         for side in chosen:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from calorimeter.core.errors import InputError
 
@@ -45,3 +48,29 @@ def words_of(
     words += ["--rate", repr(rate_per_s)] if rate_per_s is not None else []
     words += ["--duration", f"{duration_s!r}s"] if duration_s is not None else []
     return words
+
+
+def end_orphans(runs: Path) -> int:
+    """Kill loads that still record in a folder, with their processes, and return how many there were.
+
+    They are those of a study that was itself killed: the caller sees to it that no other one records there.
+    """
+    found = [process for process in psutil.process_iter() if _records_in(process, runs.resolve())]
+    for process in found:
+        with suppress(psutil.Error):
+            for each in (process, *process.children(recursive=True)):
+                each.kill()
+    psutil.wait_procs(found, timeout=10)
+    return len(found)
+
+
+def _records_in(process: psutil.Process, runs: Path) -> bool:
+    """Whether a process is a `calorimeter run` whose run folders are made in this folder."""
+    try:
+        words = process.cmdline()
+        if words[words.index("-m") + 1 :][:2] != ["calorimeter", "run"]:
+            return False
+        given = words[words.index("--runs") + 1]
+        return (Path(process.cwd()) / given).resolve() == runs
+    except (psutil.Error, ValueError, IndexError, OSError):
+        return False

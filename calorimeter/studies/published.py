@@ -1,6 +1,7 @@
 """The published reports, made from the data that is kept beside them.
 
-reports/data/<name>/    a scale.json, a capacity.json, one run, or the runs of two sides
+reports/data/<name>/    a scale.json, a capacity.json, a releases.json with its rounds, one run, or the
+                        runs of two sides
 reports/<name>/         the report made from it
 """
 
@@ -24,7 +25,7 @@ HERE = Path("reports")
 
 def is_study(folder: Path) -> bool:
     """Whether a folder is that of a study; a run may hold a capacity.json, too, beside its own samples."""
-    kept = any((folder / name).exists() for name in ("scale.json", "capacity.json"))
+    kept = any((folder / name).exists() for name in ("scale.json", "capacity.json", "releases.json"))
     return kept and not any(folder.glob("samples/*.parquet"))
 
 
@@ -33,6 +34,7 @@ def made(data: Path) -> Files:
     from calorimeter.report import comparison, comparison_page, page, page_content
     from calorimeter.studies import capacity_page, scale_page
     from calorimeter.studies.capacity_search_result import CapacitySearchResult
+    from calorimeter.studies.releases import release_page, release_rounds
     from calorimeter.studies.scale_result import ScaleResult
 
     with suppress(MissingFileError):
@@ -43,12 +45,16 @@ def made(data: Path) -> Files:
     with suppress(MissingFileError):
         found = recorded_json.record(data / "capacity.json", CapacitySearchResult, within=data)
         return capacity_page.files(found)
+    with suppress(MissingFileError):
+        return release_page.files(release_rounds.read(data))
     runs = sorted(path.parent for path in data.glob("*/run.json"))
     if len(runs) > 1:
         return comparison_page.files(comparison.of(runs))
     if runs:
         return page.files(page_content.collect(RunDir.open(runs[0])))
-    raise InputError(str(data), "holds nothing to report", "valid: scale.json, capacity.json, or runs")
+    raise InputError(
+        str(data), "holds nothing to report", "valid: scale.json, capacity.json, releases.json, or runs"
+    )
 
 
 def differing_files(made: Files, folder: Path) -> list[str]:

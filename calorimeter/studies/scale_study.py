@@ -179,7 +179,7 @@ def size_of(run: RunDir, shape: Shape, users: int, measure: Measure, check: bool
     part = counted.part
     (everything,) = counted.served(["*"])
     window_s = part.length_s if part else 0.0
-    done = _completed(run, part) if measure == "stacks/s" else everything.ok
+    done = completed_stacks(run, part) if measure == "stacks/s" else everything.ok
     return Size(
         rest=shape[0],
         cfn=shape[1],
@@ -197,7 +197,7 @@ def size_of(run: RunDir, shape: Shape, users: int, measure: Measure, check: bool
     )
 
 
-def _completed(run: RunDir, part: Span | None) -> int:
+def completed_stacks(run: RunDir, part: Span | None) -> int:
     """Stacks that became complete in the measured part."""
     ledger = stack_tables.ledger(run)
     if ledger is None or part is None:

@@ -88,6 +88,7 @@ watch {}
 watch run --deployment {}
 benchmarks {}
 guide-against-correction --runs {}
+releases --plan --folder {}
 """
 """Every place of a path in a command line."""
 

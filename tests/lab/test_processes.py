@@ -89,6 +89,28 @@ def test_usage_only_grows(family: subprocess.Popen[bytes], tmp_path: Path) -> No
     assert _of(usage, "part-1")["cpu_s"] < before["cpu_s"] + 1
 
 
+@pytest.mark.slow
+def test_a_step_of_the_clock_counts_nothing_twice(
+    family: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a poll that does not see a process: what it used until then was counted before."""
+    usage = Usage(tmp_path)
+    environment = {"PATH": "/usr/bin:/bin", **processes.marks(tmp_path, "part-2")}
+    busy = processes.spawn(["sh", "-c", "while :; do :; done"], environment, tmp_path / "log", tmp_path)
+    until(lambda: _of(usage, "part-2")["cpu_s"] > 1.0, 30)
+    processes.send(processes.running(tmp_path, "part-2"), tmp_path, signal.SIGSTOP)  # it uses nothing now
+    until(lambda: _of(usage, "part-2")["cpu_s"] == _of(usage, "part-2")["cpu_s"], 5)
+    before = _of(usage, "part-2")["cpu_s"]
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 1.0)
+    assert _of(usage, "part-2")["cpu_s"] == before
+    with monkeypatch.context() as unseen:
+        unseen.setattr(processes, "running", lambda folder: [])
+        assert _of(usage, "part-2")["cpu_s"] == before
+    assert _of(usage, "part-2")["cpu_s"] == before
+    processes.kill(tmp_path, "part-2")
+    busy.wait(5)
+
+
 def _of(usage: Usage, part: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = usage.read()["processes"]
     return next((row for row in rows if row["part"] == part), {"cpu_s": 0.0, "rss_bytes": 0})
