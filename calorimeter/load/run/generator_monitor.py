@@ -46,7 +46,10 @@ def lateness(late_ns: int) -> list[int]:
 
 
 class GeneratorMonitor:
-    """Measures one worker in windows of a second, from the start of its load to `close`."""
+    """Measures one worker in windows of a second, from the start of its load to `close`.
+
+    `population` gives its users now, and the stacks of theirs that are in progress.
+    """
 
     def __init__(
         self,
@@ -54,14 +57,14 @@ class GeneratorMonitor:
         worker: str,
         arrivals: OpenArrivals | None,
         responses: Histogram,
-        users: Callable[[], int],
+        population: Callable[[], tuple[int, int]],
         on_failure: Callable[[str], None],
     ) -> None:
         self._path = run / "watch" / "generator.jsonl"
         self._worker = worker
         self._arrivals = arrivals
         self._responses = responses
-        self._users = users
+        self._population = population
         self._on_failure = on_failure
         self.all_responses = Histogram()
         """All responses so far."""
@@ -130,6 +133,7 @@ class GeneratorMonitor:
         responses = self._responses.take()
         self.all_responses.merge(responses)
         self.unreported.merge(responses)
+        users, stacks = self._population()
         window = GeneratorWindow(
             t_ns=now_ns(),
             length_s=length,
@@ -145,7 +149,8 @@ class GeneratorMonitor:
             requests=responses.count,
             response_p50_s=responses.percentile_s(50),
             response_p99_s=responses.percentile_s(99),
-            users=self._users(),
+            users=users,
+            stacks=stacks,
             connections=now[2] - before[2],
         )
         why_invalid = bottleneck(window)

@@ -37,7 +37,7 @@ from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garb
 from calorimeter.load.run.objective_watch import ObjectiveCounts, ObjectiveWatch
 from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.user_stages import UserStages, load_settings
-from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
+from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser, population
 from calorimeter.load.run.watch_process import WatchProcess
 from calorimeter.load.run.worker_messages import parsed
 from calorimeter.load.tenants import tenants
@@ -192,7 +192,7 @@ class Lifecycle:
                 clean_stop=False,
             )
             tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)
-            self._watch = WatchProcess(self._run.path, session.deployment.path)
+            self._watch = WatchProcess(self._run.path, session.deployment.path, environment.web_ui)
             self._watch.await_first()
             self._objectives = ObjectiveWatch(session.scenario) if options.abort_on_objective else None
             if self._master is None:
@@ -342,7 +342,7 @@ class Lifecycle:
             name,
             session.arrivals,
             recorders.samples.responses,
-            lambda: self._runner.user_count,
+            partial(population, self._runner),
             self.abort,
         )
 

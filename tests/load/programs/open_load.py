@@ -38,7 +38,7 @@ monitor = GeneratorMonitor(
     "worker-00",
     shared.arrivals,
     shared.recorders.samples.responses,
-    lambda: runner.user_count,
+    lambda: (runner.user_count, 0),
     print,
 )
 runner.start(5, 5)
