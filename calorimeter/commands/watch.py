@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ import click
 from calorimeter.commands.options import FILE, RUNS_OPTION
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.commands.web_option import DEFAULT, ListenParam, WebCommand
-from calorimeter.core import bounds, paths
+from calorimeter.core import bounds, files, paths
 from calorimeter.core.deployment import Address
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
@@ -60,18 +59,14 @@ def watch(
 
     Exit status: 0 it was ended, by Ctrl-C, too; 2 it could not begin.
     """
-    if web is not None:
-        from calorimeter.live import live_server
-
-        with live_server.listening(web, "--web") as on:  # before another network namespace is entered
-            if run is not None:
-                _show(on, web, run, deployment)
-            else:
-                _show_and_record(on, web, deployment, runs, every)
-    elif run is None:
-        raise InputError("RUN", "is missing", "valid: a run folder, or --web for a page")
-    else:
+    if web is not None and run is not None:
+        _show(web, run, deployment)
+    elif web is not None:
+        _show_and_record(web, deployment, runs, every)
+    elif run is not None:
         _record(run, deployment, every, live)
+    else:
+        raise InputError("RUN", "is missing", "valid: a run folder, or --web for a page")
 
 
 def _record(run: Path, deployment: Path | None, every_s: float, live: bool) -> None:
@@ -89,7 +84,7 @@ def _record(run: Path, deployment: Path | None, every_s: float, live: bool) -> N
         LoadRecorder(described, folder.path / "watch", every_s).until_closed(sys.stdin)
 
 
-def _show(on: socket.socket, at: Address, run: Path, deployment: Path | None) -> None:
+def _show(at: Address, run: Path, deployment: Path | None) -> None:
     from calorimeter.live import live_server
     from calorimeter.live.live_site import LiveSite
     from calorimeter.live.live_view import LiveView
@@ -104,6 +99,7 @@ def _show(on: socket.socket, at: Address, run: Path, deployment: Path | None) ->
     with (
         signal_handlers.calling(stopped.set, SIGINT, SIGTERM),
         view.kept(ended=partial(_has_ended, folder)),
+        live_server.listening(at, "--web") as on,
         live_server.served(LiveSite(view.newest), on),
     ):
         live_server.announce(at)
@@ -117,28 +113,28 @@ def _has_ended(run: RunDir) -> bool:
         return True
 
 
-def _show_and_record(
-    on: socket.socket, at: Address, deployment: Path | None, runs: Path, every_s: float
-) -> None:
+def _show_and_record(at: Address, deployment: Path | None, runs: Path, every_s: float) -> None:
     from calorimeter.gates.evidence.load_recorder import LoadRecorder
     from calorimeter.live import live_server
     from calorimeter.live.live_site import LiveSite
     from calorimeter.live.live_view import LiveView
     from calorimeter.live.live_watch import LiveWatch
 
-    described = netns.enter_client_netns(read_deployment(paths.deployment(deployment)))
-    recorder_of = partial(LoadRecorder, described, every_s=every_s)
-    folder = RunDir.create(described, runs=runs, name="watch")
-    folder.note_command()
-    view = LiveView(LiveWatch(folder.path, described, time.time_ns(), every_s))
+    described = read_deployment(paths.deployment(deployment))
+    files.make_folder(runs)
     end, stop = os.pipe()
-    with (
-        os.fdopen(end) as ending,
-        signal_handlers.calling(partial(os.close, stop), SIGINT, SIGTERM),
-        view.kept(),
-        live_server.served(LiveSite(view.newest), on),
-    ):
-        live_server.announce(at)
-        recorder_of(folder=folder.path / "watch").until_closed(ending)
+    with live_server.listening(at, "--web") as on, os.fdopen(end) as ending:
+        netns.enter_client_netns(described)  # the page stays outside
+        folder = RunDir.create(described, runs=runs, name="watch")
+        folder.note_command()
+        recorder = LoadRecorder(described, folder.path / "watch", every_s)
+        view = LiveView(LiveWatch(folder.path, described, time.time_ns(), every_s))
+        with (
+            signal_handlers.calling(partial(os.close, stop), SIGINT, SIGTERM),
+            view.kept(),
+            live_server.served(LiveSite(view.newest), on),
+        ):
+            live_server.announce(at)
+            recorder.until_closed(ending)
     folder.note(ended=datetime.now(UTC).isoformat())
     click.echo(f"run: {folder.path}")

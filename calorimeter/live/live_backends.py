@@ -12,7 +12,7 @@ from calorimeter.core.source_addresses import SourceAddresses
 from calorimeter.core.source_hash import HashServer
 from calorimeter.live.live_figures import BackendNow, BackendState, DataSource
 from calorimeter.live.predicted_shares import PredictedShares, predicted_shares
-from calorimeter.live.windowed_counts import WindowedCounts
+from calorimeter.live.windowed_counts import WindowedCounts, bounded
 
 BEHIND_NS = 10 * 10**9
 """A proxy whose newest answer is this much older than another one's does not say how servers are now."""
@@ -48,7 +48,7 @@ class LiveBackends:
     def add(self, poll: Row | None) -> None:
         """Add a line of the file; None is a damaged one."""
         if poll is not None and "unavailable" in poll:
-            self._problem = (_time(poll), str(poll["unavailable"])[:500])
+            self._problem = (polled_rows.moment(poll) or 0, str(poll["unavailable"])[:500])
             return
         rows = polled_rows.of_poll(poll, polled_rows.servers)
         if not rows:
@@ -95,12 +95,12 @@ class LiveBackends:
                         name=name,
                         state=state,
                         status=status,
-                        connections=got[name],
-                        total=sum(self._total(proxy, section, name) for proxy in self._rows),
+                        connections=bounded(got[name]),
+                        total=bounded(sum(self._total(proxy, section, name) for proxy in self._rows)),
                         share=round(got[name] / all_of_it, 4) if all_of_it else None,
                         predicted=_rounded(predicted.shares.get(name)),
-                        sessions=sum(row["scur"] for row in own),
-                        queued=sum(row["qcur"] for row in own),
+                        sessions=bounded(sum(row["scur"] for row in own)),
+                        queued=bounded(sum(row["qcur"] for row in own)),
                     )
                 )
         return found[:MOST_NAMES], by
@@ -167,10 +167,3 @@ def _sources(given: tuple[str, ...], api: Api) -> SourceAddresses:
 
 def _rounded(share: float | None) -> float | None:
     return None if share is None else round(share, 4)
-
-
-def _time(poll: Row) -> int:
-    try:
-        return polled_rows.time_of(poll)
-    except (ValueError, KeyError, TypeError):
-        return 0

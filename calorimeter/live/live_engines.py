@@ -7,7 +7,7 @@ from collections import Counter
 from calorimeter.core.recorded import polled_rows
 from calorimeter.core.recorded.polled_rows import ENGINE_QUEUES, MOST_NAMES, Row
 from calorimeter.live.live_figures import DataSource, EngineNow, QueueNow
-from calorimeter.live.windowed_counts import KEPT_NS, WindowedCounts
+from calorimeter.live.windowed_counts import KEPT_NS, WindowedCounts, bounded
 
 Channel = tuple[str, str]
 """A connection, and the queues that its channel consumes from."""
@@ -36,14 +36,14 @@ class LiveEngines:
         if poll is None:
             return
         if "unavailable" in poll:
-            times = polled_rows.of_poll(poll, lambda row: iter([{"t_ns": polled_rows.time_of(row)}]))
-            self._problem = (times[0]["t_ns"] if times else 0, str(poll["unavailable"])[:500])
+            self._problem = (polled_rows.moment(poll) or 0, str(poll["unavailable"])[:500])
             return
         queues = polled_rows.of_poll(poll, polled_rows.queues)
         channels = polled_rows.of_poll(poll, polled_rows.channels)
-        if queues is None or channels is None:
+        at_ns = polled_rows.moment(poll)
+        if queues is None or channels is None or at_ns is None:
             return
-        self._at_ns = polled_rows.time_of(poll)
+        self._at_ns = at_ns
         self._queues = [row for row in queues if row["name"] in ENGINE_QUEUES]
         counters = {}
         for row in channels[: 2 * MOST_NAMES]:
@@ -87,7 +87,7 @@ class LiveEngines:
                     topic=topic,
                     name=name,
                     state="consuming" if consumers[topic, name] else "gone",
-                    deliveries=got[topic, name],
+                    deliveries=bounded(got[topic, name]),
                     share=round(got[topic, name] / messages, 4) if messages else None,
                     predicted=round(consumers[topic, name] / deals, 4) if deals else None,
                 )

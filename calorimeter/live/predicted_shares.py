@@ -13,6 +13,9 @@ from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpr
 MOST_SOURCES = 4096
 """Of more addresses the hash's own shares are as good a prediction."""
 
+MOST_PLACES = 100_000
+"""Servers times the sum of their weights: a table of this size takes some 20 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class PredictedShares:
@@ -37,6 +40,8 @@ def predicted_shares(
     if not any(server.up and server.weight for server in servers):
         return PredictedShares({}, "no server is up")
     try:
+        if len(servers) * sum(server.weight for server in servers) > MOST_PLACES:
+            raise Unpredictable("the section is too large to be computed every second")
         rules = HashRules.from_words(wanted.balance, wanted.hash_type, haproxy=version)
         hashing = SourceHash(servers, rules)
         different = min(users, len(sources))

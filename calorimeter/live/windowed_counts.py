@@ -6,11 +6,21 @@ from collections import Counter, deque
 from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
 
+from calorimeter.core.recorded.recorded_json import LARGEST
+
 WINDOW_S = 60.0
 KEPT_NS = 600 * 10**9
 """A counter that is missing for ten minutes is forgotten; if it comes back, it counts from 0."""
 
+MOST_POLLS = 20_000
+"""Polls of a window that are kept: three proxies a hundred times a second."""
+
 K = TypeVar("K", bound=Hashable)
+
+
+def bounded(count: int) -> int:
+    """A sum of counters, none of which any deployment reaches, as a figure."""
+    return min(count, LARGEST)
 
 
 class WindowedCounts(Generic[K]):
@@ -18,7 +28,7 @@ class WindowedCounts(Generic[K]):
 
     def __init__(self, window_s: float = WINDOW_S) -> None:
         self._window_ns = int(window_s * 1e9)
-        self._steps: deque[tuple[int, dict[K, int]]] = deque()
+        self._steps: deque[tuple[int, dict[K, int]]] = deque(maxlen=MOST_POLLS)
         self._last: dict[tuple[str, K], tuple[int, int]] = {}
         self._scopes: set[str] = set()
         self.first_ns = 0

@@ -47,12 +47,12 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def until(self, script: str, within_s: float = 20.0) -> Any:
-        """The first value of an expression that is true; the page may still be loading."""
+    def until(self, script: str, within_s: float = 20.0) -> None:
+        """Wait until an expression is true; the page may still be loading."""
         ends = time.monotonic() + within_s
         while True:
-            if (found := self.value(f"(() => {{ try {{ return {script} }} catch {{ return null }} }})()")):
-                return found
+            if self.value(f"(() => {{ try {{ return !!({script}) }} catch {{ return false }} }})()"):
+                return
             assert time.monotonic() < ends, (script, self.value("document.body.innerText")[:2000])
             self._read(0.1)
 

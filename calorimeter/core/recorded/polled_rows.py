@@ -112,6 +112,14 @@ def time_of(poll: Row) -> int:
     return _within(poll["t_ns"], LATEST_NS)
 
 
+def moment(poll: Row) -> int | None:
+    """When a poll was made; None if it does not say so."""
+    try:
+        return time_of(poll)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def count(value: object) -> int:
     """A counter; 0 if it is missing or empty."""
     return _within(value, LARGEST) if isinstance(value, int | float | str) and value != "" else 0

@@ -17,12 +17,18 @@ let age_s = 0;
 let served_ns = 0;
 let failure = "no answer yet";
 
+// What hides or reorders other text is shown as its number.
+const UNSHOWN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const visible = (text) => text.replace(UNSHOWN, (sign) => `\\u${sign.codePointAt(0).toString(16).padStart(4, "0")}`);
+
 const of = (id) => document.getElementById(id);
 
 function element(name, content, attributes = {}) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  for (const each of [content].flat()) if (each !== null && each !== "") made.append(each);
+  for (const each of [content].flat()) {
+    if (each !== null && each !== "") made.append(typeof each === "string" ? visible(each) : each);
+  }
   return made;
 }
 
@@ -177,12 +183,12 @@ function sources(figures) {
 }
 
 function draw(figures) {
-  of("deployment").textContent = figures.deployment;
-  of("run").textContent = figures.run;
+  of("deployment").textContent = visible(figures.deployment);
+  of("run").textContent = visible(figures.run);
   for (const each of document.querySelectorAll(".window")) each.textContent = `the last ${span(figures.window_s)}`;
   const parts = { backends, engines, queues: numbers, generator, faults, gates, sources };
   for (const [id, make] of Object.entries(parts)) of(id).replaceChildren(...[make(figures)].flat());
-  of("gates-of").textContent = figures.gates.length ? `Verdicts of ${figures.gates_of}, newest first.`
+  of("gates-of").textContent = figures.gates.length ? visible(`Verdicts of ${figures.gates_of}, newest first.`)
     : "No gate has been judged while this was watched.";
   of("time").replaceChildren(timeLine(figures));
   of("figures").hidden = false;
