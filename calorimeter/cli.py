@@ -21,6 +21,8 @@ GROUPS = {
     "Load": {
         "run": ("calorimeter.commands.run:run", "run first-mix --users 12 --duration 1m",
             "Load a deployment with a scenario and record every request."),
+        "watch": ("calorimeter.commands.watch:watch", "watch --web",
+            "Show a deployment, or a load in progress, as a page and for Prometheus."),
         "clean": ("calorimeter.commands.load:clean", "clean runs/RUN",
             "Delete the stacks that a killed run left behind."),
         "balance": ("calorimeter.commands.load:balance", "balance runs/RUN",
@@ -71,8 +73,6 @@ GROUPS = {
         "guide-against-correction": ("calorimeter.commands.guide_against_correction:compare",
             "guide-against-correction --servers 3",
             "Inject faults into labs behind the guide's proxy and behind corrected ones, side by side."),
-        "watch": ("calorimeter.commands.verify:watch", "watch runs/RUN",
-            "Record the proxy's and the broker's counters during a run."),
         "benchmarks": ("calorimeter.commands.benchmarks:benchmarks", "benchmarks",
             "Write the published reports again from the data kept beside them."),
     },

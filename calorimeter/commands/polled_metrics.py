@@ -48,22 +48,14 @@ def _queues(table: Any) -> Iterator[MetricPoint]:
 
 def _engines(table: Any) -> Iterator[MetricPoint]:
     """The counters of the channels on which engines consume; a channel begins at 0 when it is opened."""
+    from calorimeter.core.recorded import polled_rows
     from calorimeter.export.otlp_points import MetricKind, MetricPoint
-    from calorimeter.report.tables.shares import ENGINE_QUEUES
 
     kind = MetricKind(
         "calorimeter.engine.deliveries", "{message}", "Messages delivered to an engine on a channel", "sum"
     )
     for row in table.to_dict("records"):
-        topic = next((queue for queue in row["queues"].split() if queue in ENGINE_QUEUES), "")
-        if topic:
+        if topic := polled_rows.engine_queue(row["queues"]):
             about = {"messaging.destination.name": topic, "calorimeter.connection": row["connection"]}
             at_ns, count = int(row["t_ns"]), int(row["deliver"])
-            yield MetricPoint("heat-engine", _process(row), kind, about, at_ns, count)
-
-
-def _process(row: Any) -> str:
-    """The process of a channel, as spans name it: from the name and the address of its connection."""
-    role, _, rest = row["name"].partition(":")
-    host = row["connection"].partition(" -> ")[0].rpartition(":")[0]
-    return f"{role}[{rest.partition(':')[0]}]@{host}" if rest else row["name"]
+            yield MetricPoint("heat-engine", polled_rows.process(row), kind, about, at_ns, count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
 from calorimeter.commands.param_types import DurationParam, NumberParam, WindowsParam, check_series
+from calorimeter.commands.web_option import DEFAULT, ListenParam, WebCommand
 from calorimeter.core import bounds, paths, statistics
-from calorimeter.core.deployment import Deployment
+from calorimeter.core.deployment import Address, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.host import netns
@@ -41,7 +43,7 @@ class ProcessesParam(NumberParam):
         return NumberParam(within).convert(value, param, ctx)
 
 
-@click.command()
+@click.command(cls=WebCommand)
 @click.argument("scenario", default="first-mix")
 @DEPLOYMENT_OPTION
 @click.option("--users", type=NumberParam(bounds.COUNT), help="Number of users (default: the scenario's).")
@@ -64,8 +66,9 @@ class ProcessesParam(NumberParam):
               help="Windows in which the broker is traced, spread over the load after its warm-up, as in "
               "5x2s; the page of the run then shows where the time goes (default: none).")  # fmt: skip
 @YES_BREAK_IT
-@click.option("--web", is_flag=True,
-              help="Locust's web page on 127.0.0.1:8089; start the load there.")  # fmt: skip
+@click.option("--web", type=ListenParam(),
+              help=f"Locust's web page, at {DEFAULT} if no address is given; start the load there. Its tab "
+              "Deployment shows backends, engines, queues, faults, gates (default: no page).")  # fmt: skip
 @click.option("--abort-on-objective", is_flag=True,
               help="End the load early, with exit status 1, when an objective of the scenario can no "
               "longer be believed to hold.")  # fmt: skip
@@ -163,7 +166,7 @@ def _once(
     faults: tuple[str, ...],
     trace_windows: TraceWindows | None,
     yes_break_it: bool,
-    web: bool,
+    web: Address | None,
     abort_on_objective: bool,
     usual_priority: bool,
 ) -> int:
@@ -179,7 +182,7 @@ def _once(
         described = lent_ec2.needed(described)
     breaking = ScheduledFaults.of(described, asked, yes_break_it)
     traced = _traced(described, wanted.with_overrides(duration_s=duration), trace_windows, web)
-    command_of = locust_command.with_page if web else locust_command.headless
+    command_of = partial(locust_command.with_page, web) if web else locust_command.headless
     command = command_of(file, scenario, runs)
     command += followed_load.with_workers() if processes else []
     command += ["--abort-on-objective"] if abort_on_objective else []
@@ -213,7 +216,7 @@ def _once(
 
 
 def _traced(
-    deployment: Deployment, scenario: Scenario, windows: TraceWindows | None, web: bool
+    deployment: Deployment, scenario: Scenario, windows: TraceWindows | None, web: Address | None
 ) -> LoadWindows | None:
     """The windows in which the load is traced. Raises InputError if they cannot be taken."""
     if windows is None:

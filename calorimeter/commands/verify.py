@@ -1,4 +1,4 @@
-"""The commands `verify`, `doctor` and `watch`."""
+"""The commands `verify` and `doctor`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ import click
 from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.commands.param_types import NumberParam
-from calorimeter.core import bounds, files, shipped, terminal
-from calorimeter.core.deployment import read as read_deployment
+from calorimeter.core import files, shipped, terminal
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
-from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.verify_options import OPTIONS, BoundedNumber, Given
 
 _UNFOLDED = 400
@@ -154,26 +152,3 @@ def doctor(deployment: Path | None) -> int:
     for gate_id, reason in described.waive.items():
         console.print(f"waived: {gate_id}, {reason}")
     return 0 if healthy else 2
-
-
-@click.command()
-@click.argument("run", type=FILE)
-@click.option("--deployment", type=FILE,
-              help="Deployment file (default: the copy in RUN).")  # fmt: skip
-@click.option(
-    "--every",
-    type=NumberParam(bounds.POLL),
-    default=1.0,
-    show_default=True,
-    help="Seconds between two polls.",
-)
-def watch(run: Path, deployment: Path | None, every: float) -> None:
-    """Record the proxy's and the broker's counters in RUN until standard input is closed.
-
-    `calorimeter run` and the locustfile start this command during a load. It changes nothing.
-    """
-    from calorimeter.gates.evidence.load_recorder import LoadRecorder
-
-    folder = RunDir.open(run)
-    described = netns.enter_client_netns(read_deployment(deployment) if deployment else folder.deployment())
-    LoadRecorder(described, folder.path / "watch", every).until_closed(sys.stdin)

@@ -26,10 +26,10 @@ from locust.env import Environment
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Api, Backend, Deployment, Tls
 from calorimeter.core.host.precedence import LOOP, Precedence
+from calorimeter.core.source_addresses import SourceAddresses
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.http.client import RequestTimeouts
 from calorimeter.load.http.connection import endpoint
-from calorimeter.load.http.source_addresses import SourceAddresses
 from calorimeter.load.run.generator_monitor import freeze_garbage
 from calorimeter.load.run.session import ApiUnderLoad, LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.users import DropRecorder, RestUser, StackUser

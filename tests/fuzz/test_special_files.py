@@ -86,6 +86,9 @@ scale {}.toml --engines 1,2,4
 scale engine-wait --engines 1,2,4 --deployment {} --runs {}
 watch {}
 watch run --deployment {}
+watch {} --web
+watch --web --deployment {}
+watch --web --deployment deployment.toml --runs {}
 benchmarks {}
 guide-against-correction --runs {}
 releases --plan --folder {}

@@ -29,6 +29,19 @@ def ignoring(*signals: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
+def calling(function: Callable[[], Any], *signals: signal.Signals) -> Iterator[None]:
+    """Call a function at the first of `signals`; later ones end the process as they would otherwise."""
+
+    def call(signum: int, frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.default_int_handler)
+        function()
+
+    with _handled(signals, call):
+        yield
+
+
+@contextmanager
 def _handled(
     signals: tuple[signal.Signals, ...], handler: Callable[[int, FrameType | None], Any] | signal.Handlers
 ) -> Iterator[None]:

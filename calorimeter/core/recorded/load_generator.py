@@ -38,8 +38,8 @@ class GeneratorWindow(Model):
     `timed` of them were measured, and `late` of those exceeded `allowed_lag_s` of the median response time.
     `offered` and `dropped` count arrivals (0 with closed users). `requests` is the number of recorded
     answers, `response_…` their response times, from the moment they were due (None if there were none).
-    `connections` were opened in the window; `users` ran at its end. `why_invalid` is the result of
-    `bottleneck`.
+    `connections` were opened in the window; `users` ran at its end, with `stacks` that were accepted and
+    not yet seen in a final state. `why_invalid` is the result of `bottleneck`.
     """
 
     t_ns: int
@@ -58,6 +58,7 @@ class GeneratorWindow(Model):
     response_p99_s: float | None = None
     users: int = 0
     connections: int = 0
+    stacks: int = 0
     why_invalid: str = ""
 
 
@@ -102,17 +103,17 @@ def windows(run: Path) -> list[GeneratorWindow]:
     file = run / "watch" / "generator.jsonl"
     if not file.exists():
         return []
-    found = []
-    for tree in recorded_json.lines(file, within=run):
-        with suppress(InputError):
-            window = recorded_json.validated(tree, GeneratorWindow, str(file))
-            if _plausible(window):
-                found.append(window)
-    return sorted(found, key=lambda window: window.t_ns)
+    found = [window_of(tree) for tree in recorded_json.lines(file, within=run)]
+    return sorted((window for window in found if window is not None), key=lambda window: window.t_ns)
 
 
-def _plausible(window: GeneratorWindow) -> bool:
-    numbers = window.model_dump(exclude={"t_ns"}).values()
-    return 0 <= window.t_ns <= LATEST_NS and all(
-        abs(value) <= LONGEST_S for value in numbers if isinstance(value, int | float)
-    )
+def window_of(tree: object) -> GeneratorWindow | None:
+    """The window that a line of the file holds; None if it is damaged, or no generator can have been so."""
+    with suppress(InputError):
+        window = recorded_json.validated(tree, GeneratorWindow, "a window of the generator")
+        numbers = window.model_dump(exclude={"t_ns"}).values()
+        if 0 <= window.t_ns <= LATEST_NS and all(
+            abs(value) <= LONGEST_S for value in numbers if isinstance(value, int | float)
+        ):
+            return window
+    return None

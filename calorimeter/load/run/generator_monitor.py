@@ -56,6 +56,8 @@ class GeneratorMonitor:
 
     Until then this process runs before others on its machine, unless it uses more of its core than a
     generator may, or than leaves half of the machine to others: it must not starve what it measures.
+
+    `population` gives its users now, and the stacks of theirs that are in progress.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class GeneratorMonitor:
         worker: str,
         arrivals: OpenArrivals | None,
         responses: Histogram,
-        users: Callable[[], int],
+        population: Callable[[], tuple[int, int]],
         on_failure: Callable[[str], None],
         precedence: Precedence,
     ) -> None:
@@ -72,7 +74,7 @@ class GeneratorMonitor:
         self._worker = worker
         self._arrivals = arrivals
         self._responses = responses
-        self._users = users
+        self._population = population
         self._on_failure = on_failure
         self._precedence = precedence
         self.all_responses = Histogram()
@@ -145,6 +147,7 @@ class GeneratorMonitor:
         responses = self._responses.take()
         self.all_responses.merge(responses)
         self.unreported.merge(responses)
+        users, stacks = self._population()
         window = GeneratorWindow(
             t_ns=now_ns(),
             length_s=length,
@@ -160,7 +163,8 @@ class GeneratorMonitor:
             requests=responses.count,
             response_p50_s=responses.percentile_s(50),
             response_p99_s=responses.percentile_s(99),
-            users=self._users(),
+            users=users,
+            stacks=stacks,
             connections=now[2] - before[2],
         )
         why_invalid = bottleneck(window)

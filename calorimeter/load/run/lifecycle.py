@@ -38,7 +38,7 @@ from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garb
 from calorimeter.load.run.objective_watch import ObjectiveCounts, ObjectiveWatch
 from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.user_stages import UserStages, load_settings
-from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
+from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser, population
 from calorimeter.load.run.watch_process import WatchProcess
 from calorimeter.load.run.worker_messages import parsed
 from calorimeter.load.tenants import tenants
@@ -193,9 +193,8 @@ class Lifecycle:
                 clean_stop=False,
             )
             tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)
-            self._watch = WatchProcess(
-                *(self._run.path, session.deployment.path), first=not options.usual_priority
-            )
+            watched = (self._run.path, session.deployment.path, environment.web_ui)
+            self._watch = WatchProcess(*watched, first=not options.usual_priority)
             self._watch.await_first()
             self._objectives = ObjectiveWatch(session.scenario) if options.abort_on_objective else None
             if self._master is None:
@@ -343,7 +342,7 @@ class Lifecycle:
             session.arrivals = open_arrivals(session, DropRecorder(self._environment, session).record)
         self._monitor = GeneratorMonitor(
             *(run, name, session.arrivals, recorders.samples.responses),
-            *(lambda: self._runner.user_count, self.abort, first),
+            *(partial(population, self._runner), self.abort, first),
         )
 
     def _begin_arrivals(self, at_ns: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from calorimeter.core import shipped
+from calorimeter.core.deployment import Address
 
 LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
 
@@ -17,9 +18,9 @@ def headless(deployment: Path, scenario: str, runs: Path) -> list[str]:
     return [*_command(deployment, scenario, runs), "--headless", "--progress", "--skip-log-setup"]
 
 
-def with_page(deployment: Path, scenario: str, runs: Path) -> list[str]:
-    """The command for Locust's page on loopback."""
-    return [*_command(deployment, scenario, runs), "--web-host", "127.0.0.1"]
+def with_page(at: Address, deployment: Path, scenario: str, runs: Path) -> list[str]:
+    """The command for Locust's page at an address."""
+    return [*_command(deployment, scenario, runs), "--web-host", at.host, "--web-port", str(at.port)]
 
 
 def sizes(given: Mapping[str, float | None]) -> list[str]:

@@ -17,6 +17,7 @@ from calorimeter.core.host import machine
 from calorimeter.core.shown_text import quoted
 from calorimeter.load.operations import operation_table
 from calorimeter.load.run import (
+    live_tab,
     load_processes,
     machine_limits,
     objective_watch,
@@ -168,6 +169,7 @@ def install(environment: Any) -> None:
         if environment.web_ui is not None:
             host = options.web_host or "0.0.0.0"  # noqa: S104  # asked for, as "" or "*"
             web_page.guard(environment.web_ui, host, options.web_port)
+            live_tab.attach(environment.web_ui, options.web_base_path)
         session = prepare(paths.deployment(options.deployment), options.scenario)
         if not isinstance(environment.runner, WorkerRunner):  # workers get these from their master
             given = {

@@ -10,12 +10,12 @@ from calorimeter.core.deployment import Api, Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.core.login.keystone_login import UNRESTRICTED
+from calorimeter.core.source_addresses import SourceAddresses
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi
 from calorimeter.load.http.client import Answer, Client, RequestTimeouts
-from calorimeter.load.http.source_addresses import SourceAddresses
 from calorimeter.load.operations import operation_table
 from calorimeter.load.run.session import ApiUnderLoad, LoadSession, target
 from calorimeter.load.tenants import tenants

@@ -15,6 +15,7 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.host.precedence import WRITER, Precedence
 from calorimeter.core.recorded.samples import ACTION
+from calorimeter.core.source_addresses import SourceAddresses
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.stack_api import StackApi
@@ -22,7 +23,6 @@ from calorimeter.load.arrivals.due_times import RateProfile, schedule
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http.client import Client, RequestTimeouts
 from calorimeter.load.http.connection import Endpoint, front_endpoint
-from calorimeter.load.http.source_addresses import SourceAddresses
 from calorimeter.load.recording.recorder import LedgerRecorder, SampleRecorder
 from calorimeter.load.tenants import leftovers, tenants
 from calorimeter.load.tenants.leftovers import Cleaner

@@ -8,10 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
+from calorimeter.load.run import live_tab
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +29,19 @@ NICENESS = -5
 
 
 class WatchProcess:
-    """`calorimeter watch RUN` as a child process. It ends when its standard input closes.
+    """`calorimeter watch RUN` as a child process. It ends when its standard input closes."""
 
-    `first`: before other processes of this machine, where that is permitted.
-    """
+    def __init__(self, run: Path, deployment: Path, web_ui: Any = None, first: bool = False) -> None:
+        """Start it. With Locust's page it also keeps the figures of the moment, which that page shows.
 
-    def __init__(self, run: Path, deployment: Path, first: bool = False) -> None:
+        `first`: before other processes of this machine, where that is permitted.
+        """
         self._folder = run / "watch"
         self._log = self._folder / "watch.log"
         command = [sys.executable, "-m", "calorimeter", "watch", str(run), "--deployment", str(deployment)]
+        if web_ui is not None:
+            command.append("--live")
+            live_tab.show(web_ui, run)
         with files.create(self._log) as errors:
             self._process = subprocess.Popen(
                 command,

@@ -10,12 +10,12 @@ from calorimeter.core import foreign
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.foreign import UnintelligibleError
+from calorimeter.core.source_addresses import SourceAddresses
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.apis.rest import RestApi, listed
 from calorimeter.load.apis.stack_api import StackApi, StackIdentity
 from calorimeter.load.http.client import Client, RequestTimeouts
 from calorimeter.load.http.connection import front_endpoint
-from calorimeter.load.http.source_addresses import SourceAddresses
 
 PAGE = 100
 MOST = 100_000

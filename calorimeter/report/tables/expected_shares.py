@@ -11,10 +11,10 @@ import pandas as pd
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.expect import Balance
+from calorimeter.core.recorded.polled_rows import PROXY_TOTALS
 from calorimeter.core.recorded.sample_stream import SampleBlock, SampleStream
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
 from calorimeter.core.statistics import Ints
-from calorimeter.report.tables.shares import PROXY_TOTALS
 
 CONFIDENCE = 0.99
 """Probability that a band holds the shares of all servers of a section, for random source addresses."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from calorimeter.report.tables.shares import ENGINE_QUEUES, PROXY_TOTALS
+from calorimeter.core.recorded.polled_rows import ENGINE_QUEUES, PROXY_TOTALS
 from calorimeter.report.time_axis import TimeAxis
 
 DOWN = ("DOWN", "MAINT", "NOLB", "DRAIN")

@@ -8,14 +8,9 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.recorded.polled_rows import PROXY_TOTALS, engine_queue
 from calorimeter.core.recorded.recorded_json import LARGEST
 from calorimeter.core.verdict import Verdicts
-
-ENGINE_QUEUES = ("engine", "engine_worker")
-"""Queues that all engines consume from; each engine also has queues of its own host and a fanout queue."""
-
-PROXY_TOTALS = ("FRONTEND", "BACKEND")
-"""Rows of the proxy's statistics that are totals, not servers."""
 
 
 def increments(counter: pd.Series) -> int:
@@ -39,7 +34,9 @@ def engines_watched(channels: pd.DataFrame) -> pd.DataFrame:
     Columns as in `backends_watched`; `group` is the topic, `name` the process. A channel that was not
     there at the first poll counts from 0.
     """
-    rows = channels.assign(topic=channels["queues"].map(_topic), process=channels["name"].map(_process))
+    rows = channels.assign(
+        topic=channels["queues"].map(engine_queue), process=channels["name"].map(_process)
+    )
     rows = rows[rows["topic"] != ""]
     if rows.empty:
         return _counted(rows.assign(channel=""), "topic", "process", "deliver")
@@ -49,10 +46,6 @@ def engines_watched(channels: pd.DataFrame) -> pd.DataFrame:
     late = rows[rows["t_ns"] == rows["channel"].map(first)]
     late = late[late["t_ns"] > began].assign(deliver=0, t_ns=began)
     return _counted(pd.concat([late, rows]), "topic", "process", "deliver", counter="channel")
-
-
-def _topic(queues: str) -> str:
-    return next((queue for queue in queues.split() if queue in ENGINE_QUEUES), "")
 
 
 def _process(name: str) -> str:

@@ -7,9 +7,9 @@ import threading
 
 from calorimeter.core.deployment import address
 from calorimeter.core.errors import InputError
+from calorimeter.core.source_addresses import SourceAddresses
 from calorimeter.load.http.client import Client
 from calorimeter.load.http.connection import endpoint
-from calorimeter.load.http.source_addresses import SourceAddresses
 
 listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
 seen: list[str] = []

@@ -39,7 +39,7 @@ monitor = GeneratorMonitor(
     "worker-00",
     shared.arrivals,
     shared.recorders.samples.responses,
-    lambda: runner.user_count,
+    lambda: (runner.user_count, 0),
     print,
     Precedence(wanted=False),
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.errors import InputError
-from calorimeter.load.http.source_addresses import SourceAddresses
+from calorimeter.core.source_addresses import SourceAddresses
 from tests.load.programs import command
 from tests.places import CLONE
 
