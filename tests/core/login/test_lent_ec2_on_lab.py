@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.load.run.test_run_on_lab import rows_of
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.waiting import until
 from tests.conftest import lab_command
+from tests.load.test_run_on_lab import rows_of
 
 pytestmark = pytest.mark.lab
 

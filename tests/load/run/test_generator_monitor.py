@@ -67,7 +67,7 @@ def test_precedence_leaves_half_of_the_machine_to_others(
     """A second in which the process used this share of a core."""
     monkeypatch.setattr(machine, "processors", lambda: cores)
     precedence = Noted(of=processes)
-    monitor = GeneratorMonitor(tmp_path, "worker-00", None, Histogram(), lambda: 1, print, precedence)
+    monitor = GeneratorMonitor(tmp_path, "worker-00", None, Histogram(), lambda: (1, 0), print, precedence)
     began = monitor._before
     monkeypatch.setattr(monitor, "_counters", lambda: (began[0] + 1, began[1] + share, *began[2:]))
     monitor._window()
