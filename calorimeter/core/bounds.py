@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _WHOLE = re.compile(r"[0-9]{1,19}", re.ASCII)
+_SIGNED = re.compile(r"(?!-0*$)-?[0-9]{1,19}", re.ASCII)
 _REAL = re.compile(r"(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _TIME = re.compile(rf"({_REAL.pattern})(ms|s|m|h)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -52,7 +53,8 @@ class Bounds:
     def parse(self, text: str) -> Any:
         """The number that a text is, in decimal ASCII digits. Raises ValueError, with the valid range."""
         if self.whole:
-            number: float | None = int(text) if _WHOLE.fullmatch(text) else None
+            whole = _WHOLE if self.least >= 0 else _SIGNED
+            number: float | None = int(text) if whole.fullmatch(text) else None
         else:
             number = float(text) if _REAL.fullmatch(text) else None
         if number is None:

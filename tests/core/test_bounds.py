@@ -35,8 +35,9 @@ def test_each_kind_of_number_has_two_finite_bounds(name: str) -> None:
 def test_what_is_no_number_is_refused_with_the_valid_range(text: str) -> None:
     """No kind of number accepts other digits, underscores, signs, infinity, or more than it can hold."""
     for within in ALL.values():
-        with pytest.raises(ValueError, match="^valid: "):
-            within.parse(text)
+        if text != "-1" or within.least >= 0:
+            with pytest.raises(ValueError, match="^valid: "):
+                within.parse(text)
         with pytest.raises(ValueError, match="^valid: "):
             within.parse_time(text)
 
