@@ -32,6 +32,8 @@ class ListenParam(NumberParam):
         try:
             at = address(text)
             ip_address("127.0.0.1" if at.host == "localhost" else at.host)
+            if str(at) != text:  # a bracket is missing
+                raise ValueError
         except ValueError as problem:
             valid = f"valid: an IP address of this machine and a port, as in {DEFAULT}"
             raise ValueError(f"{valid}; 0.0.0.0:8089 for all of its addresses") from problem
@@ -56,8 +58,9 @@ class WebCommand(click.Command):
 def with_address(words: list[str]) -> list[str]:
     """The words of a command line, each `--web` with its value."""
     found = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for place, word in enumerate(words):
         if word == "--":
             break
+        after = words[place + 1] if place + 1 < len(words) else ""
         found.append(f"--web={DEFAULT}" if word == "--web" and not _PLACE.fullmatch(after) else word)
     return [*found, *words[len(found) :]]

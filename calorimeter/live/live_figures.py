@@ -111,7 +111,7 @@ class GateNow(Model):
     turned_ns: Time
 
 
-class TimeLine(Model):
+class LiveTimeLine(Model):
     """The last moments, as columns; a figure that was not known then is None."""
 
     t_ns: tuple[Time, ...] = ()
@@ -144,4 +144,4 @@ class LiveFigures(Model):
     faults: tuple[FaultNow, ...]
     gates_of: str
     gates: tuple[GateNow, ...]
-    time_line: TimeLine
+    time_line: LiveTimeLine

@@ -14,7 +14,7 @@ from calorimeter.live.line_tail import LineTail
 from calorimeter.live.live_backends import LiveBackends
 from calorimeter.live.live_engines import LiveEngines
 from calorimeter.live.live_events import LiveFaults, LiveGates
-from calorimeter.live.live_figures import MOMENTS, DataSource, GeneratorNow, LiveFigures, TimeLine
+from calorimeter.live.live_figures import MOMENTS, DataSource, GeneratorNow, LiveFigures, LiveTimeLine
 from calorimeter.live.live_generator import LiveGenerator, generating
 from calorimeter.live.windowed_counts import WINDOW_S
 
@@ -109,8 +109,10 @@ class LiveWatch:
         p99s = [each.response_p99_s for each in running if each.response_p99_s is not None]
         self._moments.append((now_ns, rate, max(p99s, default=None), ready, stacks))
 
-    def _time_line(self) -> TimeLine:
+    def _time_line(self) -> LiveTimeLine:
         if not self._moments:
-            return TimeLine()
+            return LiveTimeLine()
         t_ns, rates, p99s, ready, stacks = zip(*self._moments, strict=True)
-        return TimeLine(t_ns=t_ns, requests_per_s=rates, response_p99_s=p99s, ready=ready, stacks=stacks)
+        return LiveTimeLine(
+            t_ns=t_ns, requests_per_s=rates, response_p99_s=p99s, ready=ready, stacks=stacks
+        )

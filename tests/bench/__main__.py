@@ -9,6 +9,7 @@ import click
 from calorimeter.core.errors import InputError
 from tests.bench.beside import beside
 from tests.bench.clients import client
+from tests.bench.live_page import live
 from tests.bench.punctuality import arrivals
 
 
@@ -20,6 +21,7 @@ def bench() -> None:
 bench.add_command(client)
 bench.add_command(arrivals)
 bench.add_command(beside)
+bench.add_command(live)
 
 if __name__ == "__main__":
     try:

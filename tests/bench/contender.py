@@ -2,18 +2,23 @@
 
 `python -m tests.bench.contender KIND URL USERS SECONDS [RATE [usual]]`
 
-Prints one JSON object. KIND is `calorimeter` (everything on), `unrecorded` (without the recorder), or
-`fasthttp` (Locust's FastHttpUser). With RATE, arrivals are open; a negative RATE spaces them evenly.
-The process then runs first, as in a load, unless `usual` is given.
+Prints one JSON object. KIND is `calorimeter` (everything on), `live` (with Locust's page and its tab, which
+are looked at), `unrecorded` (without the recorder), or `fasthttp` (Locust's FastHttpUser). With RATE,
+arrivals are open; a negative RATE spaces them evenly. The
+process then runs first, as in a load, unless `usual` is given.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,7 @@ from calorimeter.core.source_addresses import SourceAddresses
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.http.client import RequestTimeouts
 from calorimeter.load.http.connection import endpoint
+from calorimeter.load.run import live_tab, web_page
 from calorimeter.load.run.generator_monitor import freeze_garbage
 from calorimeter.load.run.session import ApiUnderLoad, LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.users import DropRecorder, RestUser, StackUser
@@ -108,10 +114,14 @@ def fast_user(url: str) -> type[FastHttpUser]:
     return Lister
 
 
-def measure(user_class: Any, users: int, seconds: float) -> dict[str, float]:
+def measure(
+    user_class: Any, users: int, seconds: float, page: Callable[[Any], None] | None = None
+) -> dict[str, float]:
     """Requests per second after a warm-up, as Locust counts them, and the process's CPU share."""
     environment = Environment(user_classes=[user_class], events=events)
     runner = environment.create_local_runner()
+    if page is not None:
+        page(environment)
     runner.spawn_users({user_class.__name__: users})
     gevent.sleep(WARM_UP_S)
     before, started, cpu = runner.stats.total.num_requests, time.monotonic(), time.process_time()
@@ -121,6 +131,31 @@ def measure(user_class: Any, users: int, seconds: float) -> dict[str, float]:
     result["failures"] = runner.stats.total.num_failures
     runner.quit()
     return result
+
+
+@contextmanager
+def looked_at(folder: Path, result: dict[str, float]) -> Iterator[Callable[[Any], None]]:
+    """Locust's page with the tab of a run, and what looks at it; `answers` are added to the result."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "tests.bench.page_reader", str(folder), str(port)]
+    core = max(os.sched_getaffinity(os.getppid()))  # the generator has the other one
+    command = ["taskset", "-c", str(core), *words]
+
+    def page(environment: Any) -> None:
+        web_ui = environment.create_web_ui("127.0.0.1", port, delayed_start=True)
+        web_page.guard(web_ui, "127.0.0.1", port)
+        live_tab.attach(web_ui, None)
+        live_tab.show(web_ui, folder)
+        web_ui.start()
+        freeze_garbage()  # as a load begins after its page
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin is not None and reader.stdout is not None
+        reader.stdout.readline()
+        yield page
+        reader.stdin.close()
+        result["answers"] = sum(json.loads(reader.stdout.read()).values())
 
 
 def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
@@ -195,10 +230,15 @@ def main() -> None:
         rate = float(sys.argv[5]) if len(sys.argv) > 5 else 0.0
         spacing: Any = "poisson" if rate > 0 else "constant"
         arrivals = Arrivals(rate_per_s=abs(rate), spacing=spacing) if rate else None
-        recorded = kind == "calorimeter"
+        recorded = kind in ("calorimeter", "live")
         freeze_garbage()  # as every load begins (`calorimeter.load.run.lifecycle`)
         StackUser.session = session(url, users, Path(folder), recorded, arrivals)
-        result = measure_arrivals(users, seconds) if rate else measure(RestUser, users, seconds)
+        result: dict[str, float] = {}
+        if kind == "live":
+            with looked_at(Path(folder) / "shown", result) as page:
+                result.update(measure(RestUser, users, seconds, page))
+        else:
+            result = measure_arrivals(users, seconds) if rate else measure(RestUser, users, seconds)
         StackUser.session.end()
         if kind == "calorimeter":
             files = list(Path(folder).glob("samples/*.parquet"))

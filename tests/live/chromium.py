@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ class Browser:
                    deviceScaleFactor=2 if phone else 1)  # fmt: skip
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[theme])
+        self._call("Page.navigate", url="about:blank")  # what the page before it asks for is over
+        self.console.clear()
+        self.asked.clear()
         self._call("Page.navigate", url=url)
 
     def value(self, script: str) -> Any:
@@ -91,6 +95,16 @@ class Browser:
             self.asked.append(params["request"]["url"])
 
 
+_AT_3_AND_4 = """
+import fcntl, os, sys
+there, here = (fcntl.fcntl(int(word), fcntl.F_DUPFD, 10) for word in sys.argv[1:3])
+os.dup2(there, 3)
+os.dup2(here, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Starts Chromium, which reads from descriptor 3 and writes to 4."""
+
+
 @contextmanager
 def browser(scratch: Path) -> Iterator[Browser]:
     """A browser with a profile of its own, in which no name resolves. It ends with the block."""
@@ -104,8 +118,7 @@ def browser(scratch: Path) -> Iterator[Browser]:
         *("--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
         f"--user-data-dir={scratch / 'profile'}",
     )
-    # Chromium reads from descriptor 3 and writes to 4.
-    command = ["sh", "-c", f'exec "$@" 3<&{there} 4>&{here}', "sh", chromium, *options, "about:blank"]
+    command = [sys.executable, "-c", _AT_3_AND_4, str(there), str(here), chromium, *options, "about:blank"]
     process = subprocess.Popen(
         command, pass_fds=(there, here), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -92,9 +92,9 @@ def test_the_lines_themselves(shown: LiveFigures) -> None:
     text = text_of(shown)
     assert '\ncalorimeter_fault_open{part="engine \\"1\\"\\\\",fault="freeze\\n<b>x</b>"} 1\n' in text
     assert (
-        "\n# HELP calorimeter_stacks_in_progress Stacks of the load, accepted and not yet in a final state\n"
-        "# TYPE calorimeter_stacks_in_progress gauge\n"
-        "calorimeter_stacks_in_progress 5\n"
+        "\n# HELP calorimeter_window_seconds Length of the window of shares\n"
+        "# TYPE calorimeter_window_seconds gauge\n"
+        "calorimeter_window_seconds 60.0\n"
     ) in text
 
 

@@ -34,11 +34,11 @@ from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, worker_files, worker_messages, workers
 from calorimeter.load.run.cleanup import remove_tenants, sweep_unaccounted
 from calorimeter.load.run.followed_load import BEGUN, EARLY, ENDED
-from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
+from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage, population
 from calorimeter.load.run.objective_watch import ObjectiveCounts, ObjectiveWatch
 from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.user_stages import UserStages, load_settings
-from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser, population
+from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
 from calorimeter.load.run.watch_process import WatchProcess
 from calorimeter.load.run.worker_messages import parsed
 from calorimeter.load.tenants import tenants

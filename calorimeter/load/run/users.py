@@ -277,13 +277,6 @@ class DropRecorder:
         )
 
 
-def population(runner: Any) -> tuple[int, int]:
-    """The users of this process, and their stacks that are accepted and not yet seen in a final state."""
-    running = (greenlet.args[0] for greenlet in runner.user_greenlets)
-    stacks = sum(not stack.entry.final_ns for user in running for stack in user.stacks)
-    return runner.user_count, stacks
-
-
 def _locust_alone(environment: Any) -> tuple[list[Any], _LogRequest | None]:
     """The listeners of the request event, and what Locust's own listener calls, if it is the first one.
 

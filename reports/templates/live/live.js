@@ -265,6 +265,7 @@ function pulse() {
   else if (failure) word = `✕ stopped: ${failure}. What is shown is old.`;
   else if (shown.over) word = "■ over: recording has ended; these are the last figures.";
   else if (old) word = "✕ stopped: no new figures come. What is shown is old.";
+  word = visible(word);
   if (of("pulse-state").textContent !== word) of("pulse-state").textContent = word; // a screen reader speaks it
   of("pulse-age").textContent = shown === null ? "" : `figures of ${clock(shown.at_ns)}, ${span(now_s)} old`;
 }
