@@ -9,7 +9,7 @@ from calorimeter.gates.database.statement_growth import no_class_grows_too_fast
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import gate
 
-GUIDE = "each engine will subscribe to the same AMQP engine queue and pick up work"
+GUIDE = "sql_connection = mysql+pymysql:"
 
 
 @gate("D1", guide=GUIDE, needs=("rest", "identity", "database"), consent=Consent.LOAD)

@@ -6,6 +6,7 @@ read: no statement, no literal. The session is read only.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from calorimeter.core import foreign, waiting
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.database_table import Database
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence.digest_window import DigestCount, DigestReading, ServerCounters
@@ -23,7 +25,6 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 CONNECT_S = 5.0
 READ_S = 20.0
-PORT = 3306
 
 SETTLE_S = 1.0
 SETTLE_EVERY_S = 0.05
@@ -34,6 +35,10 @@ MOST_DIGESTS = 20_000
 
 LONGEST_TEXT = 1024
 """Characters of a class's text; the server keeps 1,024 bytes by default."""
+
+MISBEHAVED = Exception
+"""What PyMySQL raises if a server refuses, or answers something else than its protocol: its own errors,
+those of sockets, and whatever its parser runs into (struct.error, IndexError, UnboundLocalError)."""
 
 _DIGESTS = (
     "SELECT DIGEST, LEFT(DIGEST_TEXT, %s), COUNT_STAR, SUM_ROWS_EXAMINED, SUM_ROWS_SENT, "
@@ -86,7 +91,7 @@ class DatabaseReader:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with suppress(pymysql.MySQLError):
+        with suppress(MISBEHAVED):
             self._connection.close()
 
     def settled(self) -> DigestReading:
@@ -115,48 +120,65 @@ class DatabaseReader:
             raise EvidenceUnavailable(self.where, f"an unknown format ({type(problem).__name__})") from None
 
     def _opened(self, database: Database, password: str) -> Any:
-        parts = urlsplit(database.url)
-        place: dict[str, Any] = (
-            {"unix_socket": parts.path}
-            if parts.scheme == "unix"
-            else {"host": parts.hostname, "port": parts.port or PORT}
-        )
+        """A session that may change nothing, at a server that counts digests."""
+        found = self._logged_in(database, password)
         try:
-            # No database is selected, so that this session's own statements are of no database.
-            self._connection = pymysql.connect(
-                user=database.user,
-                password=password,
-                connect_timeout=CONNECT_S,
-                read_timeout=READ_S,
-                write_timeout=READ_S,
-                charset="utf8mb4",
-                cursorclass=SSCursor,
-                **place,
-            )
-        except (pymysql.MySQLError, OSError, RuntimeError, *foreign.MISREAD) as problem:
+            with found.cursor() as cursor:
+                _fetched(cursor, "SET SESSION TRANSACTION READ ONLY", ())
+                ((on, _),) = _fetched(cursor, _VARIABLES, ())
+                off = sorted(str(name) for (name,) in _fetched(cursor, _CONSUMERS, ())) if on else []
+        except MISBEHAVED as problem:
+            found.close()
             raise EvidenceUnavailable(self.where, _said(problem)) from None
+        if not on or off:
+            found.close()
+            why = f"counts no digests: {off[0]} is off" if off else "performance_schema is off"
+            raise EvidenceUnavailable(self.where, why)
+        return found
+
+    def _logged_in(self, database: Database, password: str) -> Any:
+        # No database is selected, so that this session's own statements are of no database.
+        session = pymysql.Connection(
+            user=database.user,
+            password=password,
+            read_timeout=READ_S,
+            write_timeout=READ_S,
+            charset="utf8mb4",
+            cursorclass=SSCursor,
+            defer_connect=True,
+        )
+        sock = None
         try:
-            self._rows("SET SESSION TRANSACTION READ ONLY")
-            ((on, _),) = self._rows(_VARIABLES)
-            if not on:
-                raise EvidenceUnavailable(self.where, "performance_schema is off")
-            if off := sorted(str(name) for (name,) in self._rows(_CONSUMERS)):
-                raise EvidenceUnavailable(self.where, f"counts no digests: {off[0]} is off")
-        except EvidenceUnavailable:
-            self._connection.close()
-            raise
-        except foreign.MISREAD as problem:
-            self._connection.close()
-            raise EvidenceUnavailable(self.where, f"an unknown format ({type(problem).__name__})") from None
-        return self._connection
+            sock = _socket(database.url)
+            session.connect(sock)
+        except MISBEHAVED as problem:
+            if sock is not None:
+                sock.close()
+            raise EvidenceUnavailable(self.where, _said(problem)) from None
+        return session
 
     def _rows(self, query: str, *args: str | int) -> Rows:
-        """The rows of a query. Raises EvidenceUnavailable if there are too many, or none can be read."""
+        """The rows of a query. Raises EvidenceUnavailable if none can be read."""
         try:
             with self._connection.cursor() as cursor:
                 return _fetched(cursor, query, args)
-        except (pymysql.MySQLError, OSError, RuntimeError) as problem:
+        except MISBEHAVED as problem:
             raise EvidenceUnavailable(self.where, _said(problem)) from None
+
+
+def _socket(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    if parts.scheme == "tcp":
+        assert parts.hostname is not None and parts.port is not None  # `DatabaseUrl` has both
+        return socket.create_connection((parts.hostname, parts.port), CONNECT_S)
+    local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    local.settimeout(CONNECT_S)
+    try:
+        local.connect(parts.path)
+    except OSError:
+        local.close()
+        raise
+    return local
 
 
 def _fetched(cursor: _Cursor, query: str, args: tuple[str | int, ...]) -> Rows:
@@ -208,7 +230,7 @@ def _counted(row: Sequence[Any]) -> DigestCount:
 
 def _number(value: object) -> int:
     """A counter: a whole number of at most 63 bits. Raises UnintelligibleError."""
-    number = int(str(value)) if str(value).isascii() and str(value).isdigit() else -1
+    number = int(str(value)) if is_digits(str(value)) else -1
     if not 0 <= number < 2**63:
         raise foreign.UnintelligibleError("not a counter")
     return number
