@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from calorimeter.core.secrecy.secrets import Secret
-from calorimeter.core.toml import Model, Name
+from calorimeter.core.toml import Model
 from calorimeter.core.urls import DatabaseUrl
 
 LONGEST_USER = 80
@@ -23,6 +23,6 @@ class Database(Model):
     """
 
     url: DatabaseUrl
-    user: Annotated[Name, Field(max_length=LONGEST_USER)]
+    user: Annotated[str, Field(min_length=1, max_length=LONGEST_USER)]
     password: Secret
-    name: Annotated[Name, Field(max_length=LONGEST_NAME)] = "heat"
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)] = "heat"

@@ -58,13 +58,18 @@ def _with_stacks(context: Context, reader: DatabaseReader, created: Stacks, numb
     longest_s = max(each.counted.took_s for each in operations)
     context.say(f"the database is observed for {longest_s:.0f} s without requests")
     before = reader.settled()
-    time.sleep(longest_s)  # the idle window itself: what others do in the time of an operation's window
+    wait_idle(longest_s)
     return StackCount(
         stacks=number,
         complete=len(complete),
         operations=operations,
         idle=digest_window.window(before, reader.settled()),
     )
+
+
+def wait_idle(length_s: float) -> None:
+    """The idle window itself: others do what they do in the time of an operation's window."""
+    time.sleep(length_s)
 
 
 def _operations(
