@@ -148,6 +148,38 @@ def test_any_answer_of_a_server_is_a_reason(body: bytes, framed: bool) -> None:
     assert str(caught.value).isprintable() and len(caught.value.why) < 300
 
 
+def packet(number: int, body: bytes) -> bytes:
+    """A packet of the protocol."""
+    return len(body).to_bytes(3, "little") + bytes([number]) + body
+
+
+GREETING = (
+    b"\x0a10.11.18-MariaDB\0" + b"\1\0\0\0" + b"12345678" + b"\0"
+    b"\xff\xf7" + b"\x2d" + b"\2\0" + b"\xff\x81" + b"\x15" + b"\0" * 10 + b"123456789012\0"
+    b"mysql_native_password\0"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["mysql_clear_password", "dialog", "mysql_old_password"])
+def test_a_server_that_asks_for_the_password_itself_does_not_get_it(way: str) -> None:
+    """Whoever answers at the address could ask for it."""
+    received: list[bytes] = []
+
+    def answer(sock: Any) -> None:
+        sock.sendall(packet(0, GREETING))
+        received.append(sock.recv(4096))
+        sock.sendall(packet(2, b"\xfe" + way.encode() + b"\0" + b"\4Password: "))
+        received.append(sock.recv(4096))
+
+    with (
+        serving(answer) as there,
+        pytest.raises(EvidenceUnavailable, match="asks for the password itself"),
+    ):
+        DatabaseReader(database(f"tcp://127.0.0.1:{there.port}"), "s3cr3t")
+    assert b"calorimeter\0" in received[0]
+    assert b"s3cr3t" not in b"".join(received)
+
+
 def test_the_statements_read_no_sample_and_change_nothing() -> None:
     """Each begins with SELECT or SHOW, none names a column with literals."""
     for text in (
