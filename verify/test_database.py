@@ -9,7 +9,7 @@ from calorimeter.gates.database.statement_growth import no_class_grows_too_fast
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import gate
 
-GUIDE = "sql_connection = mysql+pymysql:"
+GUIDE = "sql_connection"
 
 
 @gate("D1", guide=GUIDE, needs=("rest", "identity", "database"), consent=Consent.LOAD)

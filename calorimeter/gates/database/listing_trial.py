@@ -29,7 +29,8 @@ REQUESTS = 40
 """Requests of each operation in a window: more than background may add to a class by chance."""
 
 WARM_UP = 20
-"""Requests of each operation before, so that every process has opened its connections."""
+"""Requests of each operation before, at least, and one for each worker of an engine: each has then opened
+its connection to the database."""
 
 
 def statements_by_stacks(context: Context) -> OperationStatements:
@@ -53,7 +54,8 @@ def _with_stacks(context: Context, reader: DatabaseReader, created: Stacks, numb
     if not complete:
         raise EvidenceUnavailable("/stacks", "no stack became complete")
     for name in PROMISES:
-        _request(created.client, name, complete[0], WARM_UP)
+        workers = sum(context.deployment.engine_consumers.values())
+        _request(created.client, name, complete[0], max(WARM_UP, workers))
     operations = tuple(_operations(context, reader, created.client, complete[0]))
     longest_s = max(each.counted.took_s for each in operations)
     context.say(f"the database is observed for {longest_s:.0f} s without requests")
