@@ -10,7 +10,7 @@ from calorimeter.gates.evidence.digest_window import DigestWindow
 Promise = Literal["per stack listed", "constant"]
 
 PROMISES: dict[str, tuple[Promise, str]] = {
-    "stack list": ("per stack listed", "Heat makes one query for the tags of each stack that it lists"),
+    "stack list": ("per stack listed", "Heat queries the tags of each stack that it lists"),
     "stack show": ("constant", "it is about one stack"),
     "resource list": ("constant", "it is about the resources of one stack"),
     "event list": ("constant", "it is about the events of one stack"),

@@ -67,7 +67,7 @@ class _Cursor(Protocol):
 
 
 TELLING = ("mysql_clear_password", "dialog", "mysql_old_password")
-"""Ways to log in that tell whoever answers there the password, or nearly so; a server may ask for any."""
+"""Ways to log in that put the password on the network, or nearly so; a server may ask for any of them."""
 
 
 class _RefusedLogin:
@@ -77,7 +77,7 @@ class _RefusedLogin:
         pass
 
     def authenticate(self, _: object) -> None:
-        raise pymysql.OperationalError(0, "asks for the password itself, and does not get it")
+        raise pymysql.OperationalError(0, "asks for the password in clear text, and does not get it")
 
 
 class DatabaseReader:
