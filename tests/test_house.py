@@ -21,7 +21,17 @@ from tests.places import CLONE
 HOUSE = CLONE / "calorimeter"
 FOLDERS = ("calorimeter", "verify", "loadtests", "tests")
 LONGEST = 400
-NETWORK = {"asyncio", "gevent", "keystoneauth1", "pika", "requests", "socket", "ssl", "subprocess"}
+NETWORK = {
+    "asyncio",
+    "gevent",
+    "keystoneauth1",
+    "pika",
+    "pymysql",
+    "requests",
+    "socket",
+    "ssl",
+    "subprocess",
+}
 
 
 @cache

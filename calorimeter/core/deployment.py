@@ -16,6 +16,7 @@ from calorimeter.core.broker_table import Broker
 from calorimeter.core.control import commands_of_parts
 from calorimeter.core.control.control_table import Control
 from calorimeter.core.control.controlled_part import APIS, KINDS, Part
+from calorimeter.core.database_table import Database
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError, nearest
 from calorimeter.core.expect import Expect
@@ -250,6 +251,7 @@ class Deployment(Model):
     cfn: Api | None = None
     proxy: tuple[Proxy, ...] = ()
     broker: Broker | None = None
+    database: Database | None = None
     engines: tuple[EngineGroup, ...] = ()
     identity: Identity | None = None
     tenants: tuple[Identity, ...] = ()

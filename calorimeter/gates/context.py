@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from calorimeter.core import tls_front
 from calorimeter.core.broker_table import Broker
+from calorimeter.core.database_table import Database
 from calorimeter.core.deployment import Api, Deployment, Proxy
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError
@@ -177,6 +178,11 @@ class Context:
     def broker(self) -> Broker:
         """The broker. Raises EvidenceUnavailable if none is described."""
         return self._described(self.deployment.broker, "broker")
+
+    @property
+    def database(self) -> Database:
+        """Heat's database. Raises EvidenceUnavailable if it is not described."""
+        return self._described(self.deployment.database, "database")
 
     @property
     def engines(self) -> tuple[EngineGroup, ...]:

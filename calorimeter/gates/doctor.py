@@ -61,6 +61,7 @@ def _readers(deployment: Deployment) -> dict[str, Reader | None]:
         "broker amqp": (lambda: _amqp(deployment)) if broker else None,
         "broker management": (lambda: _management(deployment)) if broker and broker.management else None,
         "broker trace": (lambda: _trace(deployment)) if broker and broker.management else None,
+        "database": (lambda: _database(deployment)) if deployment.database else None,
         "sources": (lambda: _sources(deployment)) if deployment.clients.sources else None,
         "fault commands": (lambda: _parts(deployment)) if deployment.parts else None,
         "proxy files": (lambda: _files(deployment, proxies)) if proxies else None,
@@ -210,6 +211,19 @@ def _trace(deployment: Deployment) -> str:
             "does not answer: gates that trace are INCONCLUSIVE"
         )
     return found
+
+
+def _database(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence.database_digests import DatabaseReader
+
+    assert deployment.database is not None
+    with DatabaseReader.of(deployment) as reader:
+        found = reader.read()
+    return (
+        f"{deployment.database.url} counts {len(found.digests)} classes of statements on "
+        f"{deployment.database.name!r}; {found.server.threads_connected} of at most "
+        f"{found.server.max_connections} connections"
+    )
 
 
 def _sources(deployment: Deployment) -> str:

@@ -126,6 +126,16 @@ def missing_files(deployment: Deployment, gate: Gate) -> str | None:
     return " and no ".join(missing) or None
 
 
+TABLES: dict[str, Callable[[Deployment], bool]] = {"database": lambda d: d.database is not None}
+"""Needs of gates that are optional tables of the deployment file → whether a deployment has the table."""
+
+
+def missing_tables(deployment: Deployment, gate: Gate) -> str | None:
+    """The tables that a gate needs and the deployment does not have; None if it has all."""
+    missing = [f"[{need}]" for need in gate.needs if need in TABLES and not TABLES[need](deployment)]
+    return " and no ".join(missing) or None
+
+
 RECORDINGS = {
     "recorded load": "a recorded load (--run RUN)",
     "recorded upgrade": "a run of `calorimeter upgrade` (--run RUN)",
@@ -156,6 +166,8 @@ def why_not_run(
         return f"needs {missing}"
     if missing := missing_files(deployment, gate):
         return f"{deployment.path} names no {missing}"
+    if missing := missing_tables(deployment, gate):
+        return f"{deployment.path} has no {missing}"
     if not level.allows(gate.consent):
         return f"needs consent = {gate.consent.value!r}, [consent] gives {level.value!r}"
     return refusal(deployment, yes_break_it) if gate.breaks else None

@@ -15,6 +15,7 @@ from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import deployment, detection_bounds, files
 from calorimeter.core.broker_table import Broker, BrokerNode
 from calorimeter.core.control.controlled_part import Injection, Part
+from calorimeter.core.database_table import Database
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
@@ -22,7 +23,7 @@ from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.upgrade_table import COMMAND_NAMES, UpgradeTable
 from calorimeter.lab import broker_faults, lab_state, part_faults, tls_files, usage
-from calorimeter.lab.daemons import haproxy, heat, keepalived, messaging, rabbitmq_node
+from calorimeter.lab.daemons import haproxy, heat, keepalived, mariadb, messaging, rabbitmq_node
 from calorimeter.lab.hosts import host_faults, network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.lab_topology import LabTopology
@@ -102,6 +103,11 @@ def describe(lab: Lab) -> deployment.Deployment:
             user=rabbitmq_node.user(lab),
             password=_secret("amqp"),
             vhost=asked.vhost,
+        ),
+        database=Database(
+            url=f"tcp://{lab.address('mariadb')}",
+            user=mariadb.OBSERVER,
+            password=_secret("mariadb_observer"),
         ),
         engines=_engines(asked),
         identity=Identity(

@@ -186,7 +186,7 @@ def read(path: Path) -> LabTopology:
 def fresh_secrets() -> dict[str, str]:
     """New passwords and keys, in hexadecimal digits so that no file format needs escaping."""
     services = ("amqp", "erlang_cookie", "mariadb_root", "mariadb", "keystone_admin", "heat")
-    accounts = ("stack_domain", USER, "ec2_access", "ec2_secret")
+    accounts = ("mariadb_observer", "stack_domain", USER, "ec2_access", "ec2_secret")
     made = {key: secrets.token_hex(16) for key in (*services, *accounts, "auth_encryption_key")}
     return {**made, "credential_key": secrets.token_hex(32)}
 

@@ -11,6 +11,7 @@ from calorimeter.core.deployment import Consent, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.urls import HttpUrl
 
+DATABASE = '[database]\nuser = "calorimeter"\npassword = { env = "P" }\n'
 ACCOUNT = '[broker]\nuser = "heat"\npassword = { env = "P" }\n'
 SMALLEST = """
 name = "cloud"
@@ -53,6 +54,13 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
             "engines[1].workers: 0 given; valid: a whole number from",
         ),
         ("[broker]\n", "broker.nodes: is missing"),
+        ("[database]\n", "database.url: is missing"),
+        (f'{DATABASE}url = "tcp://a"\n', "database.url: 'tcp://a' given; valid: tcp://HOST:PORT"),
+        (f'{DATABASE}url = "mysql://a"\n', "a URL here must start with unix:// or tcp://"),
+        (f'{DATABASE}url = "tcp://a:0"\n', "valid: a whole number from 1 to 65535"),
+        (f'{DATABASE}url = "tcp://u:hunter2@a:1"\n', "must not contain a password"),
+        (f'{DATABASE}url = "unix:///s"\nname = "{"h" * 65}"\n', "at most 64 characters"),
+        (f'{DATABASE}url = "unix:///s"\nschema = "heat"\n', "database.schema: unknown key 'schema'"),
         (f"{ACCOUNT}nodes = []\n", "broker.nodes: 0 given; valid: 1 or more"),
         (f'{ACCOUNT}nodes = [{{ name = "a" }}]\n', "broker.nodes[1]: give amqp = "),
         (f'{ACCOUNT}nodes = [{{ management = "http://a" }}]\n', "broker: no node has amqp = "),

@@ -36,6 +36,11 @@ amqp = ["amqp://127.0.0.1:8", "amqps://127.0.0.1:9"]
 management = "http://127.0.0.1:10"
 user = "heat"
 password = { file = "deployment.secrets.toml", key = "broker" }
+[database]
+url = "tcp://127.0.0.1:12"
+user = "calorimeter"
+password = { file = "deployment.secrets.toml", key = "user" }
+name = "heat"
 [[engines]]
 hosts = ["engine-1", "engine-2"]
 workers = 2

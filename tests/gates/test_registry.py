@@ -9,7 +9,7 @@ import pytest
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.context import Settings
 from calorimeter.gates.judge import AcceptanceRun
-from calorimeter.gates.registry import known
+from calorimeter.gates.registry import GATES, known, why_not_run
 from calorimeter.gates.verify_options import Given
 
 
@@ -110,3 +110,16 @@ def test_only_what_may_be_disturbed_is_left_out() -> None:
             assert not gate.breaks
             assert gate.id not in gate.beside.gates
             assert {*gate.beside.gates} <= {*gates}
+
+
+def test_a_gate_that_needs_an_optional_table_says_so() -> None:
+    """Without `[database]` D1 does not run; with it, it needs the consent."""
+    known()
+    without = deployment()
+    table = {"url": "unix:///s", "user": "u", "password": {"env": "P"}}
+    with_it = Deployment.model_validate({**without.model_dump(), "database": table}, strict=False)
+    assert why_not_run(GATES["D1"], without, [], False) == "deployment.toml has no [database]"
+    assert (
+        why_not_run(GATES["D1"], with_it, [], False) == "needs consent = 'load', [consent] gives 'passive'"
+    )
+    assert why_not_run(GATES["S1"], without, [], True) != "deployment.toml has no [database]"
