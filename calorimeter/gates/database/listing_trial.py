@@ -64,9 +64,15 @@ def _with_stacks(context: Context, reader: DatabaseReader, created: Stacks, numb
     return StackCount(
         stacks=number,
         complete=len(complete),
+        first_incomplete=next((_fate(each) for each in created.records if each not in complete), ""),
         operations=operations,
         idle=digest_window.window(before, reader.settled()),
     )
+
+
+def _fate(stack: StackRecord) -> str:
+    """The last status of a stack, or else the answer to its create."""
+    return f"{stack.name} {stack.outcome}" if stack.outcome else str(stack.create)
 
 
 def wait_idle(length_s: float) -> None:
