@@ -12,10 +12,10 @@ from calorimeter.lab.daemons import mariadb
 from calorimeter.lab.lab_state import Lab
 
 
-def planned(folder: Path) -> Lab:
-    """A lab as `lab up` plans it."""
+def planned(folder: Path, **given: int) -> Lab:
+    """A lab as `lab up` plans it; `given` are ports."""
     asked = topology({"name": "planned"})
-    ports = {name: 20000 + n for n, name in enumerate(asked.port_names)}
+    ports = {name: 20000 + n for n, name in enumerate(asked.port_names)} | given
     secrets = {**lab_state.fresh_secrets(), "ec2_access": "access", "ec2_secret": "secret"}
     return Lab(folder, asked.model_copy(update={"ports": ports}), secrets, programs.found())
 

@@ -24,6 +24,9 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 FEW, MANY = 4, 12
 """Stacks. Both are above 1: `IN (?)` and `IN (?, ?)` are two classes, `IN` of more is the latter's."""
 
+ROUNDS = 2
+"""How often stacks are asked for: a create that failed is no matter of D1."""
+
 RESOURCES = 4
 REQUESTS = 40
 """Requests of each operation in a window: more than background may add to a class by chance."""
@@ -48,9 +51,12 @@ def statements_by_stacks(context: Context) -> OperationStatements:
 
 def _with_stacks(context: Context, reader: DatabaseReader, created: Stacks, number: int) -> StackCount:
     context.say(f"{number} stacks are created")
-    created.burst(number - len(created.records))
-    created.await_final(TIMEOUT_MIN * 60.0)
-    complete = [each for each in created.records if each.outcome == "CREATE_COMPLETE"]
+    complete = _complete(created)
+    for _ in range(ROUNDS):
+        if len(complete) < number:
+            created.burst(number - len(complete))
+            created.await_final(TIMEOUT_MIN * 60.0)
+            complete = _complete(created)
     if not complete:
         raise EvidenceUnavailable("/stacks", "no stack became complete")
     for name in PROMISES:
@@ -64,9 +70,19 @@ def _with_stacks(context: Context, reader: DatabaseReader, created: Stacks, numb
     return StackCount(
         stacks=number,
         complete=len(complete),
+        first_incomplete=next((_fate(each) for each in created.records if each not in complete), ""),
         operations=operations,
         idle=digest_window.window(before, reader.settled()),
     )
+
+
+def _fate(stack: StackRecord) -> str:
+    """The last status of a stack, or else the answer to its create."""
+    return f"{stack.name} {stack.outcome}" if stack.outcome else str(stack.create)
+
+
+def _complete(created: Stacks) -> list[StackRecord]:
+    return [each for each in created.records if each.outcome == "CREATE_COMPLETE"]
 
 
 def wait_idle(length_s: float) -> None:

@@ -34,10 +34,14 @@ class OperationWindow(Model):
 
 
 class StackCount(Model):
-    """The operations with `stacks` of the suite's own, and a window in which the suite did nothing."""
+    """The operations with `stacks` of the suite's own, and a window in which the suite did nothing.
+
+    `complete` of them became so; `first_incomplete` is what became of the first of the others.
+    """
 
     stacks: int
     complete: int
+    first_incomplete: str = ""
     operations: tuple[OperationWindow, ...]
     idle: DigestWindow
 

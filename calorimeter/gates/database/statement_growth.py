@@ -155,7 +155,8 @@ def _gaps(evidence: OperationStatements) -> Iterator[str]:
     """Why nothing can be judged."""
     for stacks in (evidence.few, evidence.many):
         if stacks.complete < stacks.stacks:
-            yield f"{stacks.complete} of {stacks.stacks} stacks became complete"
+            first = f" (the first of the others: {stacks.first_incomplete})" * bool(stacks.first_incomplete)
+            yield f"{stacks.complete} of {stacks.stacks} stacks became complete{first}"
         if missing := [name for name in PROMISES if name not in {o.operation for o in stacks.operations}]:
             yield f"{missing[0]} was not requested with {stacks.stacks} stacks"
         for one in stacks.operations:

@@ -29,15 +29,16 @@ SERVER = ServerCounters(
 class SmallHeat:
     """Heat's list, show, create and delete, with the statements that each makes.
 
-    `greedy` makes a query for each stack also when one is shown. `refuses` answers no request well.
+    `greedy` makes a query for each stack also when one is shown. `refuses` answers no request well,
+    `fails_first` so many creates.
     """
 
-    def __init__(self, *, greedy: bool = False, refuses: bool = False) -> None:
+    def __init__(self, *, greedy: bool = False, refuses: bool = False, fails_first: int = 0) -> None:
         self.stacks: dict[str, str] = {"of-others": "id-0"}
         self.statements: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.most = 0
-        self._greedy, self._refuses = greedy, refuses
+        self._greedy, self._refuses, self._to_fail = greedy, refuses, fails_first
         self._ids = itertools.count(1)
 
     def call(
@@ -51,6 +52,9 @@ class SmallHeat:
             return record, None
         if operation in PROMISES:
             self.asked[operation] += 1
+        if method == "POST" and self._to_fail:
+            self._to_fail -= 1
+            return record.model_copy(update={"status": 500}), None
         if method == "POST" and body is not None:
             self.stacks[body["stack_name"]] = f"id-{next(self._ids)}"
             self.most = max(self.most, len(self.stacks))
@@ -135,6 +139,21 @@ def test_each_operation_is_counted_with_few_and_with_many_stacks(
     judged = no_class_grows_too_fast(found)
     assert judged.outcome is Outcome.PASS
     assert judged.figures["statements_per_stack_list_many"] == 14
+
+
+@pytest.mark.parametrize(("fails", "complete"), [(2, 4), (5, 3)])
+def test_creates_that_fail_are_repeated_once(
+    fails: int, complete: int, monkeypatch: pytest.MonkeyPatch, slept: list[float]
+) -> None:
+    """And if they fail again, the verdict says what was answered."""
+    use(SmallHeat(fails_first=fails), monkeypatch)
+    found = listing_trial.statements_by_stacks(context())
+    assert (found.few.complete, found.many.complete) == (complete, 12)
+    assert len(slept) == 2
+    if complete < 4:
+        judged = no_class_grows_too_fast(found)
+        assert judged.outcome is Outcome.INCONCLUSIVE
+        assert "3 of 4 stacks became complete (the first of the others: create : 500" in judged.why
 
 
 def test_heat_that_reads_all_stacks_to_show_one_is_red(

@@ -184,6 +184,10 @@ def test_windows_that_prove_nothing_are_inconclusive() -> None:
     for few, why in (
         (stacks(4).model_copy(update={"complete": 3}), "3 of 4 stacks became complete"),
         (
+            stacks(4).model_copy(update={"complete": 3, "first_incomplete": "create: 503"}),
+            "3 of 4 stacks became complete (the first of the others: create: 503)",
+        ),
+        (
             with_window(stacks(4), "stack show", failed=2, first_failed="show: 504"),
             "2 of 40 requests of stack show failed (first: show: 504)",
         ),
