@@ -16,10 +16,13 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.recorded import load_generator
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.request_path import budget, follow, recording
+from calorimeter.live import metrics_text
+from calorimeter.live.live_watch import LiveWatch
 from calorimeter.load.run.ledger_balance import balance_of_run
 from calorimeter.report import data_files, measured_runs, page_content
 from calorimeter.studies import published
 from tests.fuzz.run_folders import damage, make, make_study
+from tests.report.run_builder import START_NS
 
 READERS: dict[str, Callable[[Path], object]] = {
     "page": lambda path: page_content.collect(RunDir.open(path)),
@@ -29,12 +32,20 @@ READERS: dict[str, Callable[[Path], object]] = {
     "recording": lambda path: recording.read(RunDir.open(path), "trace"),
     "budget": lambda path: _budget(RunDir.open(path)),
     "generator": load_generator.windows,
+    "live": lambda path: _live(RunDir.open(path)),
 }
 """What reads a run folder, without the drawing of figures."""
 
 
 def _budget(run: RunDir) -> object:
     return budget.budget(run, recording.read(run, "trace"))
+
+
+def _live(run: RunDir) -> str:
+    """The live page's figures in two moments, and their metrics."""
+    watch = LiveWatch(run.path, run.deployment(), START_NS)
+    watch.figures(START_NS + 5 * 10**9)
+    return metrics_text.text_of(watch.figures(START_NS + 6 * 10**9))
 
 
 NAME = "20260102T030405Z-first-mix-ab12"

@@ -65,6 +65,9 @@ class Actor(Protocol):
     ) -> tuple[Answer, T | None]:
         """Send, judge and record. The value is that of `understand` for an expected answer, else None."""
 
+    def accepted(self, stack: Stack) -> None:
+        """Add a stack that was accepted to the user's stacks."""
+
     def completed(self, entry: LedgerRow, problem: str) -> None:
         """Report how long a create took; `problem` is empty if the stack became complete."""
 

@@ -82,7 +82,7 @@ def make(
         return
     entry = _entry(actor, target, answer)
     stack = Stack(target, entry, template)
-    actor.stacks.append(stack)
+    actor.accepted(stack)
     signals.signal_waits(actor, stack)
     await_final(actor, stack, ends)
 

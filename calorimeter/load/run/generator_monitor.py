@@ -45,13 +45,6 @@ def freeze_garbage() -> None:
     gc.freeze()
 
 
-def population(runner: Any) -> tuple[int, int]:
-    """The users of this process, and their stacks that are accepted and not yet seen in a final state."""
-    running = (greenlet.args[0] for greenlet in runner.user_greenlets)
-    stacks = sum(not stack.entry.final_ns for user in running for stack in user.stacks)
-    return runner.user_count, stacks
-
-
 def lateness(late_ns: int) -> list[int]:
     """The lateness of a tick, and of those missed while the process paused, each due 10 ms later."""
     swallowed = min(max(0, late_ns - 1) // TICK_NS, MOST_SWALLOWED)

@@ -34,7 +34,7 @@ from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, worker_files, worker_messages, workers
 from calorimeter.load.run.cleanup import remove_tenants, sweep_unaccounted
 from calorimeter.load.run.followed_load import BEGUN, EARLY, ENDED
-from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage, population
+from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
 from calorimeter.load.run.objective_watch import ObjectiveCounts, ObjectiveWatch
 from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.user_stages import UserStages, load_settings
@@ -342,7 +342,7 @@ class Lifecycle:
             session.arrivals = open_arrivals(session, DropRecorder(self._environment, session).record)
         self._monitor = GeneratorMonitor(
             *(run, name, session.arrivals, recorders.samples.responses),
-            *(partial(population, self._runner), self.abort, first),
+            *(lambda: (self._runner.user_count, session.in_progress), self.abort, first),
         )
 
     def _begin_arrivals(self, at_ns: int) -> None:

@@ -94,6 +94,8 @@ class LoadSession:
     tenants: TenantPool | None = None
     unaccounted: list[str] = field(default_factory=list)
     """Names of stacks and configs that may have been left."""
+    in_progress: int = 0
+    """Stacks of this process's users, accepted and not yet seen in a final state."""
     over: Event = field(default_factory=Event)
     """Set when the load has ended: users stop thinking and waiting."""
     _users: int = 0
@@ -105,7 +107,7 @@ class LoadSession:
         )
         self.recorders = recorders
         self.worker, self.workers = worker, max(workers, worker + 1)
-        self._users = 0
+        self._users = self.in_progress = 0
         self.ends_ns = 0
         self.unaccounted.clear()
         self.over.clear()

@@ -198,8 +198,14 @@ class StackUser(User):
         )
         self._report(operation.name, (answer.done_ns - scheduled) / 1e6, len(answer.body), _failure(answer))
 
+    def accepted(self, stack: Stack) -> None:
+        """Keep a stack, which is in progress from now on."""
+        self.stacks.append(stack)
+        self.session.in_progress += 1
+
     def completed(self, entry: LedgerRow, problem: str) -> None:
         """Report the time to COMPLETE to Locust's page, as an event of its own."""
+        self.session.in_progress -= bool(entry.final_ns)
         took_ms = ((entry.final_ns or now_ns()) - entry.accepted_ns) / 1e6
         self._report("accepted to COMPLETE", took_ms, 0, RequestFailedError(problem) if problem else None)
 
@@ -227,6 +233,7 @@ class StackUser(User):
     def finish(self, stack: Stack) -> None:
         """Write a stack's row to the ledger."""
         self.stacks.remove(stack)
+        self.session.in_progress -= not stack.entry.final_ns
         self._ledger.add(stack.entry)
         if stack.entry.deleted_ns:
             self.quota.give_back()

@@ -99,6 +99,10 @@ class User:
         self.names += 1
         return f"cal-r-1-{self.names}"
 
+    def accepted(self, stack: Stack) -> None:
+        """Keep it."""
+        self.stacks.append(stack)
+
     def finish(self, stack: Stack) -> None:
         """Write its row, as the ledger does."""
         self.stacks.remove(stack)

@@ -24,6 +24,11 @@ def test_stopping_loses_no_request() -> None:
     assert set(errors) == {""}
 
 
+def test_stacks_in_progress_are_counted() -> None:
+    """From acceptance to a final state, or to removal before it; one that is late stays in progress."""
+    assert result_of("counted_stacks") == [3, 2, 2, 1, 0, 0]
+
+
 def test_requests_that_locust_kills_are_recorded_as_unknown() -> None:
     """If Locust does not wait, requests that were sent are still recorded, as timeouts."""
     served, errors, counted = stopped_after(0.001)
