@@ -43,7 +43,10 @@ class TracedRequests:
 def _traced(number: int) -> RequestPath:
     due = number * 2.0
     asked = request(due, due + 5, due + 95, due + 100).model_copy(
-        update={"request_id": f"req-{number:08x}-0000-4000-8000-{number:012x}", "source_port": number % 60_000}
+        update={
+            "request_id": f"req-{number:08x}-0000-4000-8000-{number:012x}",
+            "source_port": number % 60_000,
+        }
     )
     casts = (
         leg(
@@ -60,7 +63,9 @@ def main(count: int) -> None:
     """Print what the spans of so many requests take."""
     requests, digest, size = TracedRequests(count), hashlib.sha256(), 0
     began_s = time.process_time()
-    for line in otlp_spans.lines(traced_spans.of_paths(requests, HOSTS, lambda _: TARGET), ExportedRun("r")):
+    for line in otlp_spans.lines(
+        traced_spans.of_paths(requests, HOSTS, lambda _: TARGET), ExportedRun("r")
+    ):
         digest.update(line.encode("ascii"))
         size += len(line)
     took_s = time.process_time() - began_s - requests.made_s
