@@ -14,7 +14,7 @@ import pytest
 
 from calorimeter.core import otlp_sender
 from calorimeter.core.errors import InputError
-from calorimeter.core.otlp_sender import SendingClock, SentBatches, send, receiver_url
+from calorimeter.core.otlp_sender import SendingClock, SentBatches, receiver_url, send
 
 Answer = Callable[["_Handler"], None]
 
