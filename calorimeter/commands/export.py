@@ -13,8 +13,9 @@ import click
 from calorimeter.commands import otlp_output
 from calorimeter.commands.options import FILE
 from calorimeter.commands.param_types import NumberParam
-from calorimeter.core import bounds, files, terminal
+from calorimeter.core import bounds, files, otlp_sender, terminal
 from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.otlp_sender import TelemetrySignal
 from calorimeter.core.recorded.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ class Wanted:
 class ExportFormat:
     """A format: `what` its files are, how they are known, and the text of a run in it, in parts.
 
-    `option` is the name of the option that this format has, and few others.
+    `option` is the name of the option that this format has, and few others; `signal` is what receivers of
+    OTLP take it as.
     """
 
     what: str
     ours: re.Pattern[bytes]
     parts: Callable[[RunDir, Wanted], Iterable[str]]
     option: str = ""
+    signal: TelemetrySignal | None = None
 
 
 def _jsonl(run: RunDir, wanted: Wanted) -> Iterator[str]:
@@ -129,9 +132,13 @@ FORMATS = {
         "an HdrHistogram log", re.compile(rb"\A#\[Histogram log format version "), _hdr, "interval"
     ),
     "junit": ExportFormat("JUnit XML", re.compile(rb"<testsuite"), _junit),
-    "otlp": ExportFormat(otlp_output.WHAT, otlp_output.SPANS, _otlp),
+    "otlp": ExportFormat(otlp_output.WHAT, otlp_output.SPANS, _otlp, signal=otlp_sender.TRACES),
     "otlp-metrics": ExportFormat(
-        "metrics as OTLP JSON", re.compile(rb'\A\{"resourceMetrics":'), _otlp_metrics, "interval"
+        "metrics as OTLP JSON",
+        re.compile(rb'\A\{"resourceMetrics":'),
+        _otlp_metrics,
+        "interval",
+        otlp_sender.METRICS,
     ),
     "sarif": ExportFormat(
         "a SARIF log", re.compile(rb'\A\{\s*"\$schema": "[^"]*/sarif-schema-2\.1\.0\.json"'), _sarif
@@ -144,6 +151,7 @@ FORMATS = {
 @click.option("--format", "form", required=True, metavar="NAME",
               help=f"Format: {', '.join(FORMATS)}.")  # fmt: skip
 @click.option("-o", "--output", type=FILE, help="File to write (default: standard output).")
+@click.option("--otlp", metavar="URL", help="Receiver to send otlp or otlp-metrics to, instead of a file.")
 @click.option("--table", type=click.Choice(["samples", "ledger", "actions"]), default="samples",
               show_default=True, help="Rows for jsonl.")  # fmt: skip
 @click.option("--slowest", type=NumberParam(bounds.SLOWEST), default=100, show_default=True,
@@ -156,6 +164,7 @@ def export(
     run: Path,
     form: str,
     output: Path | None,
+    otlp: str | None,
     table: str,
     slowest: int,
     interval: int | None,
@@ -165,17 +174,22 @@ def export(
     jsonl has every sample, stack or action, one JSON object a line. har has the slowest requests as an
     HTTP Archive. hdr has a histogram of response and service times for each interval and operation, for
     HdrHistogram's tools. otlp has the way of each traced request as spans, otlp-metrics has histograms,
-    counters and gauges: both for OpenTelemetry. junit has the verdicts as JUnit XML, sarif has them and
-    the findings of an audit. docs/reference/export.md and otlp.md name the fields and their units.
+    counters and gauges: both for OpenTelemetry, and --otlp sends them to a receiver. junit has the
+    verdicts as JUnit XML, sarif has them and the findings of an audit. docs/reference/export.md and otlp.md
+    name the fields and their units.
     """
     if form not in FORMATS:
         raise unknown("--format", "format", form, FORMATS)
     chosen = FORMATS[form]
     _refuse_options_of_others(context, form)
+    url = _receiver(otlp, chosen, output) if otlp is not None else None
     opened = RunDir.open(run)
     if output is not None:
         files.refuse_other(output, chosen.ours, chosen.what)
     parts = chosen.parts(opened, Wanted(table, slowest, interval))
+    if url is not None and chosen.signal is not None:
+        click.echo(otlp_output.send(url, parts, chosen.signal))
+        return
     if output is not None:
         files.write_parts(output, (part.encode("ascii") for part in parts))
         return
@@ -183,6 +197,15 @@ def export(
         click.echo(part, nl=False)
         if terminal.reader_is_gone():
             return
+
+
+def _receiver(given: str, chosen: ExportFormat, output: Path | None) -> str:
+    if chosen.signal is None:
+        of = " and ".join(name for name, each in FORMATS.items() if each.signal)
+        raise click.UsageError(f"--otlp is for --format {of}")
+    if output is not None:
+        raise click.UsageError("--otlp and --output exclude each other")
+    return otlp_sender.receiver_url(given, otlp_output.OPTION, chosen.signal)
 
 
 def _refuse_options_of_others(context: click.Context, form: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the spans of `trace --otlp` go, and how the requests of a deployment were asked for."""
+"""Where spans and metrics go (`trace --otlp`, `export --otlp`), and how requests were asked for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from calorimeter.core import asked_route, files, otlp_sender
 from calorimeter.core.asked_route import AskedRoute
+from calorimeter.core.otlp_sender import TelemetrySignal
 from calorimeter.core.recorded.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def spans_of_command(spans: Iterable[TraceSpan], deployment: Deployment) -> Iter
 def check(target: str) -> str:
     """The target as it is used: a URL, or a file that may be replaced. Raises InputError."""
     if otlp_sender.is_url(target):
-        return otlp_sender.traces_url(target, OPTION)
+        return otlp_sender.receiver_url(target, OPTION)
     files.refuse_other(Path(target), SPANS, WHAT)
     return target
 
@@ -115,6 +116,11 @@ def write(target: str, lines: Iterable[str]) -> str:
     if not otlp_sender.is_url(target):
         files.write_parts(Path(target), (line.encode("ascii") for line in lines), mode=files.PRIVATE)
         return f"spans written to {target}"
-    sent = otlp_sender.send(target, lines, OPTION)
-    said = f"spans sent in {sent.batches} batch{'es' if sent.batches != 1 else ''}"
+    return send(target, lines)
+
+
+def send(url: str, lines: Iterable[str], signal: TelemetrySignal = otlp_sender.TRACES) -> str:
+    """Send the lines to a receiver; a sentence that says so. Raises InputError."""
+    sent = otlp_sender.send(url, lines, OPTION, signal=signal)
+    said = f"{signal.word} sent in {sent.batches} batch{'es' if sent.batches != 1 else ''}"
     return f"{said}; {sent.rejected} were rejected: {sent.why}" if sent.rejected else said

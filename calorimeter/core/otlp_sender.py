@@ -37,8 +37,23 @@ _URL: TypeAdapter[str] = TypeAdapter(HttpUrl)
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetrySignal:
+    """What is sent: its word, the path of its receivers, and the field of an answer that counts rejected
+    ones."""
+
+    word: str
+    path: str
+    rejected: str
+
+
+TRACES = TelemetrySignal("spans", "/v1/traces", "rejectedSpans")
+METRICS = TelemetrySignal("metrics", "/v1/metrics", "rejectedDataPoints")
+
+
+@dataclass(frozen=True, slots=True)
 class SentBatches:
-    """What a receiver took; `rejected` are the spans that it says it did not, `why` its first reason."""
+    """What a receiver took; `rejected` are the spans or points that it says it did not, `why` its first
+    reason."""
 
     batches: int
     rejected: int = 0
@@ -58,8 +73,8 @@ def is_url(target: str) -> bool:
     return "://" in target
 
 
-def traces_url(given: str, option: str) -> str:
-    """Where spans are sent: `given`, with the path `/v1/traces` if it has none. Raises InputError."""
+def receiver_url(given: str, option: str, signal: TelemetrySignal = TRACES) -> str:
+    """Where a signal is sent: `given`, with the signal's path if it has none. Raises InputError."""
     try:
         _URL.validate_python(given)
         parts = urlsplit(given)
@@ -68,11 +83,17 @@ def traces_url(given: str, option: str) -> str:
         raise InputError(option, without_secrets(given), why.removeprefix("Value error, ")) from problem
     if parts.username is not None:
         raise InputError(option, without_secrets(given), "a URL here must not contain a user")
-    path = parts.path if parts.path.strip("/") else "/v1/traces"
+    path = parts.path if parts.path.strip("/") else signal.path
     return parts._replace(path=path, fragment="").geturl()
 
 
-def send(url: str, batches: Iterable[str], option: str, clock: SendingClock | None = None) -> SentBatches:
+def send(
+    url: str,
+    batches: Iterable[str],
+    option: str,
+    clock: SendingClock | None = None,
+    signal: TelemetrySignal = TRACES,
+) -> SentBatches:
     """Send each batch, the JSON of a message, in turn.
 
     Raises InputError if one is not taken after `ATTEMPTS`, or if all take longer than `WITHIN_S`.
@@ -83,11 +104,19 @@ def send(url: str, batches: Iterable[str], option: str, clock: SendingClock | No
     why = ""
     with HttpSession(option, url) as session:
         for batch in batches:
-            answer = _sent(session, url, batch, option, ends_s, clock)
+            try:
+                answer = _sent(session, url, batch, option, ends_s, clock)
+            except _NotTakenError as problem:
+                refused = f"{without_secrets(url)} did not take the {signal.word}: {problem}"
+                raise InputError(option, refused, "valid: a receiver of OTLP over HTTP") from problem
             count += 1
-            more, reason = _rejected(answer)
+            more, reason = _rejected(answer, signal)
             rejected, why = rejected + more, why or reason
     return SentBatches(count, rejected, why)
+
+
+class _NotTakenError(Exception):
+    """Why a receiver did not take a batch."""
 
 
 def _sent(
@@ -115,11 +144,7 @@ def _sent(
             wait_s = max(wait_s, _asked_wait_s(answer))
         if attempt + 1 < ATTEMPTS:
             clock.wait(max(0.0, min(wait_s, ends_s - clock.now_s())))
-    raise InputError(
-        option,
-        f"{without_secrets(url)} did not take the spans: {why}",
-        "valid: a receiver of OTLP over HTTP",
-    )
+    raise _NotTakenError(why)
 
 
 def _asked_wait_s(answer: requests.Response) -> float:
@@ -130,12 +155,12 @@ def _asked_wait_s(answer: requests.Response) -> float:
         return 0.0
 
 
-def _rejected(answer: requests.Response) -> tuple[int, str]:
-    """How many spans a receiver rejected of a batch that it took, and why; an answer need not say."""
+def _rejected(answer: requests.Response, signal: TelemetrySignal) -> tuple[int, str]:
+    """How many a receiver rejected of a batch that it took, and why; an answer need not say."""
     try:
         tree: Any = json.loads(answer.content or b"{}")
         partial = tree.get("partialSuccess") or {}
-        return max(0, int(partial.get("rejectedSpans", 0))), shortened(
+        return max(0, int(partial.get(signal.rejected, 0))), shortened(
             str(partial.get("errorMessage", "")), 200
         )
     except (ValueError, TypeError, AttributeError, RecursionError):

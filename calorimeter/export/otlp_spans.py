@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from calorimeter.core.trace_span import SpanSource, TraceSpan
 from calorimeter.export import otlp_values
@@ -17,7 +16,7 @@ def lines(spans: Iterable[TraceSpan], of: ExportedRun) -> Iterator[str]:
     held: dict[SpanSource, list[str]] = {}
     size = 0
     for span in spans:
-        text = otlp_values.encoded(_span(span))
+        text = _span(span)
         held.setdefault(span.source, []).append(text)
         size += len(text)
         if size >= LINE_BYTES:
@@ -38,22 +37,25 @@ def _line(held: dict[SpanSource, list[str]], of: ExportedRun) -> str:
     return f'{{"resourceSpans":[{",".join(found)}]}}\n'
 
 
-def _span(span: TraceSpan) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "traceId": span.trace_id,
-        "spanId": span.span_id,
-        **({"parentSpanId": span.parent_id} if span.parent_id else {}),
-        "name": otlp_values.text(span.name),
-        "kind": int(span.kind),
-        "startTimeUnixNano": str(span.start_ns),
-        "endTimeUnixNano": str(span.end_ns),
-    }
-    given = {**span.attributes, **({"error.type": span.error} if span.error else {})}
-    found["attributes"] = otlp_values.attributes(given)
+def _span(span: TraceSpan) -> str:
+    """The JSON of a span. Ids have hexadecimal digits only."""
+    parent = f'"parentSpanId":"{span.parent_id}",' if span.parent_id else ""
+    given = {**span.attributes, "error.type": span.error} if span.error else span.attributes
+    more = ""
     if span.moments:
-        found["events"] = [{"timeUnixNano": str(at_ns), "name": name} for at_ns, name in span.moments]
+        more += f',"events":[{",".join([_event(*moment) for moment in span.moments])}]'
     if span.links:
-        found["links"] = [{"traceId": span.trace_id, "spanId": linked} for linked in span.links]
+        links = [f'{{"traceId":"{span.trace_id}","spanId":"{linked}"}}' for linked in span.links]
+        more += f',"links":[{",".join(links)}]'
     if span.error:
-        found["status"] = {"code": STATUS_ERROR}
-    return found
+        more += f',"status":{{"code":{STATUS_ERROR}}}'
+    return (
+        f'{{"traceId":"{span.trace_id}","spanId":"{span.span_id}",{parent}'
+        f'"name":{otlp_values.encoded_text(span.name)},"kind":{int(span.kind)},'
+        f'"startTimeUnixNano":"{span.start_ns}","endTimeUnixNano":"{span.end_ns}",'
+        f'"attributes":{otlp_values.encoded_attributes(given)}{more}}}'
+    )
+
+
+def _event(at_ns: int, name: str) -> str:
+    return f'{{"timeUnixNano":"{at_ns}","name":{otlp_values.encoded_text(name)}}}'

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from calorimeter import __version__
@@ -30,6 +31,10 @@ encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 LONGEST_VALUE = 1000
 """Characters of an attribute; foreign ones are shortened."""
+
+
+REMEMBERED = 4096
+"""Attributes and names whose JSON is kept: most spans repeat those of the spans before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,23 @@ def resource(of: ExportedRun, service: str, instance: str = "", host: str = "") 
 def attributes(given: Mapping[str, Attribute]) -> list[dict[str, Any]]:
     """Attributes in the order of their names."""
     return [{"key": key, "value": _value(given[key])} for key in sorted(given)]
+
+
+def encoded_attributes(given: Mapping[str, Attribute]) -> str:
+    """The JSON of `attributes`."""
+    return f"[{','.join([_encoded_attribute(key, given[key]) for key in sorted(given)])}]"
+
+
+@lru_cache(REMEMBERED)
+def encoded_text(given: str) -> str:
+    """The JSON of `text`."""
+    return encoded(text(given))
+
+
+# By type also: True is equal to 1.
+@lru_cache(REMEMBERED, typed=True)
+def _encoded_attribute(key: str, value: Attribute) -> str:
+    return encoded({"key": key, "value": _value(value)})
 
 
 def text(given: str) -> str:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from calorimeter.commands.export import FORMATS, export
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded.rundir import RunDir
+from tests.core.test_otlp_sender import receiver, status
 from tests.fuzz import whole_runs
 
 
@@ -119,3 +120,38 @@ def test_a_damaged_part_of_a_run_is_one_line(tmp_path: Path, form: str) -> None:
         (made / name).write_bytes(b'{"x')
         assert name in refusal(made, "--format", form, "-o", tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "path", "word", "field"),
+    [
+        ("otlp", "/v1/traces", "spans", "rejectedSpans"),
+        ("otlp-metrics", "/v1/metrics", "metrics", "rejectedDataPoints"),
+    ],
+)
+def test_a_receiver_gets_what_a_file_holds(run: Path, form: str, path: str, word: str, field: str) -> None:
+    """At the path of its signal; what it rejects is told, and a refusal or a redirect is one line."""
+    partial = f'{{"partialSuccess": {{"{field}": 2, "errorMessage": "no room"}}}}'.encode()
+    with receiver(status(200, partial), status(200)) as server:
+        done = exported(run, "--format", form, "--otlp", server.url)
+    assert done.exception is None
+    assert done.output.startswith(f"{word} sent in ") and "2 were rejected: no room" in done.output
+    assert "".join(body for _, body in server.received) == exported(run, "--format", form).stdout
+    assert {where for where, _ in server.received} == {path}
+    for code in (400, 307):
+        with receiver(status(code, Location="http://127.0.0.1:9/")) as server:
+            refused = refusal(run, "--format", form, "--otlp", server.url)
+        assert f"{path} did not take the {word}: the answer was {code}" in refused and "\n" not in refused
+        assert len(server.received) == 1
+
+
+def test_what_cannot_be_sent_is_refused(run: Path, tmp_path: Path) -> None:
+    """Other formats, a file beside it, a password, and what is no URL."""
+    url = "http://127.0.0.1:9"
+    assert "--otlp is for --format otlp and otlp-metrics" in str(
+        exported(run, "--format", "har", "--otlp", url).exception
+    )
+    both = exported(run, "--format", "otlp", "--otlp", url, "-o", tmp_path / "out").exception
+    assert "exclude each other" in str(both)
+    assert "must not contain a password" in refusal(run, "--format", "otlp", "--otlp", "http://a:b@c")
+    assert refusal(run, "--format", "otlp-metrics", "--otlp", "spans.jsonl").startswith("--otlp: ")

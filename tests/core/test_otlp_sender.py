@@ -14,7 +14,7 @@ import pytest
 
 from calorimeter.core import otlp_sender
 from calorimeter.core.errors import InputError
-from calorimeter.core.otlp_sender import SendingClock, SentBatches, send, traces_url
+from calorimeter.core.otlp_sender import SendingClock, SentBatches, receiver_url, send
 
 Answer = Callable[["_Handler"], None]
 
@@ -114,7 +114,7 @@ class FakeClock:
 def sent(server: Receiver, *batches: str, clock: FakeClock | None = None) -> SentBatches:
     """Send batches to a receiver."""
     clock = clock or FakeClock()
-    return send(traces_url(server.url, "--otlp"), batches or ('{"a":1}\n',), "--otlp", clock.clock)
+    return send(receiver_url(server.url, "--otlp"), batches or ('{"a":1}\n',), "--otlp", clock.clock)
 
 
 def refusal(server: Receiver, clock: FakeClock | None = None) -> str:
@@ -220,7 +220,7 @@ def test_nobody_there_is_one_line() -> None:
 )
 def test_a_url_without_a_path_gets_that_of_spans(given: str, used: str) -> None:
     """One with a path is used as it is."""
-    assert traces_url(given, "--otlp") == used
+    assert receiver_url(given, "--otlp") == used
 
 
 @pytest.mark.parametrize(
@@ -238,5 +238,5 @@ def test_a_url_without_a_path_gets_that_of_spans(given: str, used: str) -> None:
 def test_other_urls_are_refused(given: str) -> None:
     """In one line, without the password."""
     with pytest.raises(InputError) as raised:
-        traces_url(given, "--otlp")
+        receiver_url(given, "--otlp")
     assert str(raised.value).startswith("--otlp: ") and "secret" not in str(raised.value)

@@ -8,8 +8,9 @@ pushed inwards. Names of attributes are those of OpenTelemetry's semantic conven
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -150,7 +151,9 @@ def _name(target: HttpTarget) -> str:
     return f"{target.method} {target.route}".rstrip()
 
 
-def _asked(target: HttpTarget) -> dict[str, Attribute]:
+# Most requests have the target of one before.
+@lru_cache(256)
+def _asked(target: HttpTarget) -> Mapping[str, Attribute]:
     """What a client's span says of a request; its URL has the names of a route in place of the values."""
     parts = urlsplit(target.url)
     return {
@@ -162,7 +165,9 @@ def _asked(target: HttpTarget) -> dict[str, Attribute]:
     }
 
 
-def _served(target: HttpTarget) -> dict[str, Attribute]:
+# Most requests have the target of one before.
+@lru_cache(256)
+def _served(target: HttpTarget) -> Mapping[str, Attribute]:
     parts = urlsplit(target.url)
     return {
         "http.request.method": target.method,
