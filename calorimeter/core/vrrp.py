@@ -8,6 +8,7 @@ not work. All bounds are for a fault at the worst moment, just after an announce
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated
 
 from calorimeter.core import bounds
@@ -104,6 +105,12 @@ def moves_s(holder: Vrrp, taker: Vrrp, fault: str | None) -> float | None:
         taken = taker.preempt and taker.working_priority > holder.failed_priority
         return noticed + taker.preempt_delay_s + taker.master_down_s if taken else None
     return noticed + taker.master_down_s
+
+
+def slowest_move_s(holder: Vrrp, takers: Iterable[Vrrp], fault: str | None) -> float | None:
+    """`moves_s` to the slowest of those that may take the address; None if none of them ever does."""
+    bounds_s = (moves_s(holder, taker, fault) for taker in takers)
+    return max((bound_s for bound_s in bounds_s if bound_s is not None), default=None)
 
 
 def returns_s(returning: Vrrp) -> float:

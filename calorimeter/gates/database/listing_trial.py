@@ -59,9 +59,9 @@ def _with_stacks(context: Context, reader: DatabaseReader, created: Stacks, numb
             complete = _complete(created)
     if not complete:
         raise EvidenceUnavailable("/stacks", "no stack became complete")
+    warm_up = max(WARM_UP, sum(context.deployment.engine_consumers.values()))
     for name in PROMISES:
-        workers = sum(context.deployment.engine_consumers.values())
-        _request(created.client, name, complete[0], max(WARM_UP, workers))
+        _request(created.client, name, complete[0], warm_up)
     operations = tuple(_operations(context, reader, created.client, complete[0]))
     longest_s = max(each.counted.took_s for each in operations)
     context.say(f"the database is observed for {longest_s:.0f} s without requests")

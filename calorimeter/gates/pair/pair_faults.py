@@ -178,13 +178,11 @@ class PairRig:
     def _bound_s(self, holder: str) -> float:
         assert self._fault is not None
         mine = self._proxies[holder].vrrp
-        found = [
-            vrrp.moves_s(mine, other.vrrp, self._fault.of_proxy)
-            for other in self._others(holder)
-            if mine is not None and other.vrrp is not None
-        ]
-        known = [bound for bound in found if bound is not None]
-        return max(known) if known else self.context.deployment.expect.max_failover_s or UNKNOWN_BOUND_S
+        others = [other.vrrp for other in self._others(holder) if other.vrrp is not None]
+        bound_s = vrrp.slowest_move_s(mine, others, self._fault.of_proxy) if mine is not None else None
+        if bound_s is None:
+            return self.context.deployment.expect.max_failover_s or UNKNOWN_BOUND_S
+        return bound_s
 
     def _others(self, holder: str) -> Iterator[Proxy]:
         return (proxy for name, proxy in self._proxies.items() if name != holder)

@@ -172,9 +172,6 @@ def _longest_s(context: Context, holder: str) -> float:
     """The longest time until the address has moved from a proxy whose process was killed."""
     settings = {proxy.name: proxy.vrrp for proxy in context.proxies}
     mine = settings[holder]
-    found = [
-        vrrp.moves_s(mine, other, "kill")
-        for name, other in settings.items()
-        if mine is not None and other is not None and name != holder
-    ]
-    return max((bound for bound in found if bound is not None), default=UNKNOWN_BOUND_S)
+    others = [other for name, other in settings.items() if other is not None and name != holder]
+    bound_s = vrrp.slowest_move_s(mine, others, "kill") if mine is not None else None
+    return UNKNOWN_BOUND_S if bound_s is None else bound_s

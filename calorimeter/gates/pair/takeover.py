@@ -83,10 +83,8 @@ def bound_s(trial: PairTrial) -> float | None:
 
     None if nothing moves it. Raises KeyError if a proxy has no VRRP settings.
     """
-    mine = trial.vrrp[trial.holder]
-    found = [vrrp.moves_s(mine, trial.vrrp[other], trial.fault.of_proxy) for other in trial.others]
-    known = [bound for bound in found if bound is not None]
-    return max(known, default=None)
+    others = [trial.vrrp[other] for other in trial.others]
+    return vrrp.slowest_move_s(trial.vrrp[trial.holder], others, trial.fault.of_proxy)
 
 
 def _move(trial: PairTrial, builder: JudgementBuilder) -> None:
